@@ -1,0 +1,29 @@
+// e(x): position encoding and feed-forward net together, on chosen kernels.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+
+#include "feed_forward.h"
+#include "position_encoding.h"
+
+namespace csp {
+
+class LocationEncoder {
+public:
+    // Throws Error(data_corrupted) as Model's constructor does.
+    LocationEncoder(const ModelConfig &config, const TensorMap &tensors, const Kernels &kernels);
+
+    std::size_t embedding_dim() const { return network_.out(); }
+    std::size_t memory() const { return network_.memory(); }
+
+    // lonlat n pairs in degrees; out (n, embedding_dim()). A location gets the same bits alone
+    // and in a batch.
+    void embed(const double *lonlat, std::size_t n, float *out) const;
+
+private:
+    std::unique_ptr<PositionEncoding> encoding_;
+    FeedForward network_;
+};
+
+}  // namespace csp

@@ -1,0 +1,222 @@
+// A trained CSP model as queries use it.
+#include "model.h"
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <unordered_map>
+
+#include "location_encoder.h"
+#include "room_face.h"
+#include "tensor_access.h"
+
+namespace csp {
+
+namespace {
+
+const char *const format_key = "csp_ext.format";
+const char *const format_version = "1";
+const char *const labels_key = "labels";
+
+constexpr Epilogue linear_only = {false, Activation::relu};
+
+std::string write_labels(const std::vector<std::string> &labels) {
+    return nlohmann::json(labels).dump();
+}
+
+std::vector<std::string> read_labels(const std::map<std::string, std::string> &metadata) {
+    const auto found = metadata.find(labels_key);
+    if (found == metadata.end())
+        throw Error(ErrorKind::data_corrupted, "model file has no list of labels");
+    // Read by events into a flat list: a tree of nested arrays could not be rejected early.
+    struct LabelReader : nlohmann::json_sax<nlohmann::json> {
+        std::vector<std::string> labels;
+        bool open = false;
+        bool null() override { return false; }
+        bool boolean(bool) override { return false; }
+        bool number_integer(number_integer_t) override { return false; }
+        bool number_unsigned(number_unsigned_t) override { return false; }
+        bool number_float(number_float_t, const string_t &) override { return false; }
+        bool binary(binary_t &) override { return false; }
+        bool string(string_t &value) override { return open && (labels.push_back(value), true); }
+        bool start_object(std::size_t) override { return false; }
+        bool key(string_t &) override { return false; }
+        bool end_object() override { return false; }
+        bool start_array(std::size_t) override { return !open && (open = true); }
+        bool end_array() override { return true; }
+        bool parse_error(std::size_t, const std::string &, const nlohmann::detail::exception &) override {
+            return false;
+        }
+    };
+    LabelReader reader;
+    if (!nlohmann::json::sax_parse(found->second, &reader))
+        throw Error(ErrorKind::data_corrupted, "the labels of the model file are not a JSON array of texts");
+    return std::move(reader.labels);
+}
+
+// Class scores or image projection: weight (out, in) and an optional bias, or nothing.
+std::optional<Linear> make_linear(const Kernels &kernels, const TensorMap &tensors, const std::string &name, int out,
+                                  int in, bool bias) {
+    if (in == 0 || out == 0)
+        return std::nullopt;
+    const Tensor &weight = require_tensor(tensors, name + ".weight", {out, in});
+    return Linear(kernels, weight, bias ? &require_tensor(tensors, name + ".bias", {out}) : nullptr);
+}
+
+ModelConfig validated(ModelConfig config) {
+    config.position_encoding = canonical_position_encoding(config.position_encoding);
+    validate(config);
+    return config;
+}
+
+}  // namespace
+
+struct Model::Parts {
+    Parts(ModelConfig model_config, std::vector<std::string> class_labels, const TensorMap &tensors)
+        : kernels(best_kernels()),
+          config(validated(std::move(model_config))),
+          labels(std::move(class_labels)),
+          encoder(config, tensors, kernels),
+          class_head(make_linear(kernels, tensors, "class_emb", config.class_count, config.embedding_dim,
+                                 config.class_bias)),
+          image_projection(
+              make_linear(kernels, tensors, "img_dec", config.embedding_dim, config.image_dim, true)) {
+        index_labels();
+    }
+
+    void index_labels() {
+        if (labels.size() != static_cast<std::size_t>(config.class_count))
+            throw Error(ErrorKind::data_corrupted, "model does not have one label for each class",
+                        "It has " + std::to_string(labels.size()) + " labels and " +
+                            std::to_string(config.class_count) + " classes.");
+        for (std::size_t i = 0; i < labels.size(); ++i)
+            if (!indexes.emplace(labels[i], static_cast<int>(i)).second)
+                throw Error(ErrorKind::data_corrupted, "model has two classes with the label \"" + labels[i] + "\"");
+    }
+
+    const Linear &require_class_head() const {
+        if (!class_head)
+            throw Error(ErrorKind::not_supported, "model has no classes", {},
+                        "Train it with a label column to classify with it.");
+        return *class_head;
+    }
+
+    const Linear &require_image_projection() const {
+        if (!image_projection)
+            throw Error(ErrorKind::not_supported, "model has no image side", {},
+                        "Train it with image features to compare places with images.");
+        return *image_projection;
+    }
+
+    // A sigmoid belongs to the pass of the product; a softmax needs the whole row first.
+    Epilogue class_epilogue() const { return {config.class_head == ClassHead::sigmoid, Activation::sigmoid}; }
+
+    const Kernels &kernels;
+    ModelConfig config;
+    std::vector<std::string> labels;
+    std::unordered_map<std::string, int> indexes;
+    LocationEncoder encoder;
+    std::optional<Linear> class_head;
+    std::optional<Linear> image_projection;
+};
+
+Model::Model(ModelConfig config, std::vector<std::string> labels, const TensorMap &tensors)
+    : parts_(at_room_face([&] { return std::make_unique<Parts>(std::move(config), std::move(labels), tensors); })) {}
+
+Model::~Model() = default;
+Model::Model(Model &&) noexcept = default;
+Model &Model::operator=(Model &&) noexcept = default;
+
+Model Model::from_file(const char *bytes, std::size_t size) {
+    return at_room_face([&] {
+        const ModelFile file = read_safetensors(bytes, size);
+        const auto format = file.metadata.find(format_key);
+        if (format == file.metadata.end())
+            throw Error(ErrorKind::data_corrupted, "file is not a csp_ext model",
+                        "Its metadata has no \"csp_ext.format\".");
+        if (format->second != format_version)
+            throw Error(ErrorKind::not_supported, "model file has an unknown format version",
+                        "It is \"" + format->second + "\", this library reads \"" + format_version + "\".",
+                        "Update csp_ext to a version that knows it.");
+        return Model(config_from_metadata(file.metadata), read_labels(file.metadata), file.tensors);
+    });
+}
+
+const ModelConfig &Model::config() const {
+    return parts_->config;
+}
+
+const std::vector<std::string> &Model::labels() const {
+    return parts_->labels;
+}
+
+int Model::class_index(const std::string &label) const {
+    const auto found = parts_->indexes.find(label);
+    return found == parts_->indexes.end() ? -1 : found->second;
+}
+
+std::size_t Model::memory() const {
+    std::size_t bytes = sizeof(Parts) + parts_->encoder.memory();
+    for (const auto *linear : {&parts_->class_head, &parts_->image_projection})
+        bytes += *linear ? (*linear)->memory() : 0;
+    // A label is held twice, in the list and in the index, whose nodes have a few words more.
+    for (const std::string &label : parts_->labels)
+        bytes += 2 * (sizeof(std::string) + label.size()) + 6 * sizeof(void *);
+    return bytes;
+}
+
+void Model::embed(const double *lonlat, std::size_t n, float *out) const {
+    at_room_face([&] { parts_->encoder.embed(lonlat, n, out); });
+}
+
+void Model::embed_image(const float *features, std::size_t n, float *out) const {
+    at_room_face([&] { parts_->require_image_projection().apply_dense(features, n, linear_only, out); });
+}
+
+void Model::probabilities(const float *embeddings, std::size_t n, float *out) const {
+    at_room_face([&] {
+        const Linear &head = parts_->require_class_head();
+        head.apply_dense(embeddings, n, parts_->class_epilogue(), out);
+        if (parts_->config.class_head == ClassHead::softmax)
+            for (std::size_t row = 0; row < n; ++row)
+                parts_->kernels.softmax(out + row * head.out(), head.out());
+    });
+}
+
+float Model::probability(const float *embedding, int class_index) const {
+    return at_room_face([&] {
+        const Linear &head = parts_->require_class_head();
+        if (class_index < 0 || class_index >= parts_->config.class_count)
+            throw Error(ErrorKind::undefined_object, "model has no class number " + std::to_string(class_index));
+        const auto index = static_cast<std::size_t>(class_index);
+        if (parts_->config.class_head == ClassHead::sigmoid)
+            return head.apply_one(embedding, index, parts_->class_epilogue());
+        Scratch scores(head.out());
+        probabilities(embedding, 1, scores.data());
+        return scores.data()[index];
+    });
+}
+
+std::string write_model(const ModelConfig &config, const std::vector<std::string> &labels, const TensorMap &tensors) {
+    return at_room_face([&] {
+        ModelFile file;
+        file.tensors = tensors;
+        file.metadata = config_to_metadata(config);
+        file.metadata[format_key] = format_version;
+        file.metadata[labels_key] = write_labels(labels);
+        return write_safetensors(file);
+    });
+}
+
+float cosine(const float *a, const float *b, std::size_t n) {
+    const Kernels &kernels = best_kernels();
+    const double lengths = std::sqrt(static_cast<double>(kernels.dot(a, a, n)) * kernels.dot(b, b, n));
+    return lengths > 0 ? static_cast<float>(kernels.dot(a, b, n) / lengths) : 0.0f;
+}
+
+const char *kernel_instruction_set() {
+    return best_kernels().name;
+}
+
+}  // namespace csp

@@ -1,0 +1,67 @@
+// A trained CSP model as queries use it: the front header of this room.
+//
+// Location encoder e(x) (position encoding and feed-forward net), class head and image
+// projection, evaluated in float32 by the kernels of kernel.h. No torch, no PostgreSQL, no
+// threads; a Model is immutable and its const functions need no lock.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "config.h"
+#include "error.h"
+#include "safetensors.h"
+
+namespace csp {
+
+class Model {
+public:
+    // Throws Error(data_corrupted) if a tensor that the configuration needs is missing, has
+    // another shape, or holds NaN or infinity. Tensor names are the published ones:
+    // spa_enc.ffn.layers.<i>.linear.{weight,bias}, .layernorm.{weight,bias},
+    // class_emb.weight (C, D) [class_emb.bias (C)], img_dec.{weight (D, Dimg), bias (D)}.
+    Model(ModelConfig config, std::vector<std::string> labels, const TensorMap &tensors);
+    ~Model();
+    Model(Model &&) noexcept;
+    Model &operator=(Model &&) noexcept;
+
+    // From the bytes of a model file; labels and configuration come from its metadata.
+    static Model from_file(const char *bytes, std::size_t size);
+
+    const ModelConfig &config() const;
+    const std::vector<std::string> &labels() const;  // class i is labels()[i]
+    int class_index(const std::string &label) const;  // -1: no such label
+    std::size_t memory() const;                       // bytes held
+
+    // e(x): lonlat n pairs (lon, lat) in degrees, longitudes in [-180, 180]; out (n, D).
+    void embed(const double *lonlat, std::size_t n, float *out) const;
+
+    // W f(I): features (n, image_dim); out (n, D). Throws Error(not_supported) without an
+    // image side.
+    void embed_image(const float *features, std::size_t n, float *out) const;
+
+    // P(y | x) of all classes: embeddings (n, D); out (n, C). Throws Error(not_supported)
+    // without a class head.
+    void probabilities(const float *embeddings, std::size_t n, float *out) const;
+
+    // One class of one embedding. A sigmoid head computes only this class; a softmax head
+    // needs all scores for its denominator.
+    float probability(const float *embedding, int class_index) const;
+
+private:
+    struct Parts;
+    std::unique_ptr<Parts> parts_;
+};
+
+// The bytes of a model file for Model::from_file: weights, configuration and labels.
+std::string write_model(const ModelConfig &config, const std::vector<std::string> &labels, const TensorMap &tensors);
+
+// Cosine of two vectors; 0 if either is zero.
+float cosine(const float *a, const float *b, std::size_t n);
+
+// The instruction set that the kernels run on here: "AVX-512", "AVX2" or "baseline".
+const char *kernel_instruction_set();
+
+}  // namespace csp

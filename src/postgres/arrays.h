@@ -1,0 +1,23 @@
+// real[] values: the vectors of this extension.
+#pragma once
+
+#include "pg.h"
+
+namespace csp::server {
+
+// A new one-dimensional real[] of n elements in the current memory context; its elements
+// are uninitialised.
+ArrayType *make_real_array(int n);
+
+inline float *real_array_data(ArrayType *array) { return reinterpret_cast<float *>(ARR_DATA_PTR(array)); }
+
+// The elements of a real[] as features of an image. Errors: array_subscript_error for more than one
+// dimension, null_value_not_allowed for a NULL element, data_exception for NaN or infinity.
+// expected_length: -1 takes any length, otherwise another one is a data_exception.
+struct FeatureSpan {
+    const float *values;
+    int length;
+};
+FeatureSpan features_from_datum(Datum value, int expected_length);
+
+}  // namespace csp::server

@@ -1,0 +1,251 @@
+// Names to versions, versions to weights; and what makes a cached answer stale.
+#include "catalog.h"
+
+#include "spi.h"
+
+extern "C" {
+#include "access/parallel.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "commands/trigger.h"
+#include "utils/inval.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+}
+
+namespace csp::server {
+
+char *csp_model_setting = nullptr;
+
+namespace {
+
+uint64 generation = 1;
+Oid model_table = InvalidOid;  // csp.model, once it has been looked up
+
+// Oid of csp.model, whose relcache invalidation stands for every change of the catalogue:
+// it is transactional, and it reaches standbys in the commit record.
+Oid model_table_oid() {
+    if (!OidIsValid(model_table)) {
+        model_table = server_call([] {
+            Oid schema = get_namespace_oid("csp", true);
+            return OidIsValid(schema) ? get_relname_relid("model", schema) : InvalidOid;
+        });
+        if (!OidIsValid(model_table))
+            throw SqlError(ERRCODE_UNDEFINED_TABLE, "the catalogue of csp_ext does not exist", {},
+                           "Run CREATE EXTENSION csp_ext CASCADE in this database.");
+    }
+    return model_table;
+}
+
+void on_relation_change(Datum, Oid relation) {
+    if (relation != InvalidOid && relation != model_table)
+        return;
+    model_table = InvalidOid;
+    ++generation;
+}
+
+void on_membership_change(Datum, int, uint32) { ++generation; }
+
+// What a name meant, and under which snapshot that may be asked again.
+struct Resolution {
+    int64 version;
+    bool durable;  // true for every later snapshot too, until the generation moves
+    TransactionId xmin, xmax;
+    CommandId command;
+};
+
+using ResolutionKey = std::pair<Oid, std::string>;
+
+std::map<ResolutionKey, Resolution> &resolutions() {
+    static std::map<ResolutionKey, Resolution> map;
+    static uint64 valid_for_generation = 0;
+    if (valid_for_generation != generation) {
+        map.clear();
+        valid_for_generation = generation;
+    }
+    return map;
+}
+
+bool still_valid(const Resolution &resolution) {
+    Snapshot snapshot = GetActiveSnapshot();
+    return resolution.durable || (resolution.xmin == snapshot->xmin && resolution.xmax == snapshot->xmax &&
+                                  resolution.command == snapshot->curcid);
+}
+
+// The statement that finds one version for `model`, and its arguments.
+struct Lookup {
+    const char *sql;
+    SpiArguments arguments;
+};
+
+Lookup make_lookup(const std::string &model) {
+    if (model.empty())
+        return {"SELECT m.deployed FROM csp.model m WHERE m.deployed IS NOT NULL LIMIT 2", {}};
+
+    auto at = model.rfind('@');
+    Lookup lookup;
+    lookup.arguments.add(model.substr(0, at));
+    if (at == std::string::npos) {
+        lookup.sql = "SELECT m.deployed FROM csp.model m WHERE m.name OPERATOR(pg_catalog.=) $1 AND m.deployed IS NOT NULL";
+    } else {
+        lookup.sql = "SELECT v.id FROM csp.model_version v WHERE v.model OPERATOR(pg_catalog.=) $1 "
+                     "AND v.version::pg_catalog.text OPERATOR(pg_catalog.=) $2";
+        lookup.arguments.add(model.substr(at + 1));
+    }
+    return lookup;
+}
+
+// Versions found under the snapshot: none, one, or the first of several.
+struct Found {
+    uint64 count;
+    int64 version;
+};
+
+Found execute_lookup(Lookup &lookup, Snapshot snapshot) {
+    return with_spi([&] {
+        Found found{0, 0};
+        server_call([&] {
+            SPIPlanPtr plan = SPI_prepare(lookup.sql, lookup.arguments.count(), lookup.arguments.types());
+            if (plan == nullptr)
+                elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+            int result = SPI_execute_snapshot(plan, lookup.arguments.values(), lookup.arguments.nulls(), snapshot,
+                                              InvalidSnapshot, true, false, 2);
+            if (result != SPI_OK_SELECT)
+                elog(ERROR, "SPI_execute_snapshot failed: %s", SPI_result_code_string(result));
+            found.count = SPI_processed;
+            if (found.count > 0) {
+                bool is_null;
+                found.version = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
+            }
+        });
+        return found;
+    });
+}
+
+// "Visible models: a, b, ..." for the detail of an error.
+std::string visible_models() {
+    return with_spi([] {
+        SpiRows rows = spi_execute("SELECT m.name FROM csp.model m ORDER BY 1 LIMIT 11", {}, true);
+        std::string list;
+        for (uint64 i = 0; i < rows.count() && i < 10; ++i)
+            list += (i ? ", " : "") + ("\"" + rows.text(i, 1) + "\"");
+        if (list.empty())
+            return std::string("You have no models in this database.");
+        return "Models that you can see: " + list + (rows.count() > 10 ? ", ..." : ".");
+    });
+}
+
+[[noreturn]] void report_not_found(const std::string &model, uint64 count) {
+    if (!model.empty())
+        throw SqlError(ERRCODE_UNDEFINED_OBJECT, "model \"" + model + "\" does not exist", visible_models(),
+                       "Train it with CALL csp_train, or ask its owner for access.");
+    if (count == 0)
+        throw SqlError(ERRCODE_UNDEFINED_OBJECT, "there is no model to use", visible_models(),
+                       "Train one with CALL csp_train.");
+    throw SqlError(ERRCODE_AMBIGUOUS_PARAMETER, "there are several models and none is named", visible_models(),
+                   "Name one as the last argument, or SET csp.model to its name.");
+}
+
+// Asks under the statement's own snapshot, which decides, and under the latest: only if both
+// agree may later statements use the answer without asking.
+Resolution look_up(const std::string &model) {
+    Lookup lookup = make_lookup(model);
+    Snapshot active = GetActiveSnapshot();
+    Found found = execute_lookup(lookup, active);
+    if (found.count != 1)
+        report_not_found(model, found.count);
+
+    bool durable = false;
+    if (!IsInParallelMode()) {
+        Found latest = execute_lookup(lookup, server_call([] { return GetLatestSnapshot(); }));
+        durable = latest.count == 1 && latest.version == found.version;
+    }
+    return {found.version, durable, active->xmin, active->xmax, active->curcid};
+}
+
+}  // namespace
+
+uint64 catalog_generation() { return generation; }
+
+void forget_resolutions() { ++generation; }
+
+void register_catalog_callbacks() {
+    CacheRegisterRelcacheCallback(on_relation_change, Datum(0));
+    CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, on_membership_change, Datum(0));
+}
+
+Oid catalog_owner() {
+    Oid table = model_table_oid();
+    return server_call([table] {
+        HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
+        if (!HeapTupleIsValid(tuple))
+            elog(ERROR, "cache lookup failed for relation %u", table);
+        Oid owner = ((Form_pg_class)GETSTRUCT(tuple))->relowner;
+        ReleaseSysCache(tuple);
+        return owner;
+    });
+}
+
+int64 resolve_model(const char *model) {
+    model_table_oid();
+    if (model != nullptr && *model == '\0')
+        throw SqlError(ERRCODE_UNDEFINED_OBJECT, "model \"\" does not exist", visible_models(),
+                       "Leave the argument out to use the setting csp.model.");
+    if (model == nullptr)
+        model = csp_model_setting;
+    ResolutionKey key(GetUserId(), model ? model : "");
+
+    auto cached = resolutions().find(key);
+    if (cached != resolutions().end() && still_valid(cached->second))
+        return cached->second.version;
+
+    Resolution resolution = look_up(key.second);
+    model_table_oid();  // an invalidation meanwhile made us forget which table to watch
+    resolutions()[key] = resolution;
+    return resolution.version;
+}
+
+std::string read_weights(int64 version) {
+    std::string bytes = with_spi([version] {
+        SpiRows rows = spi_execute("SELECT w.data FROM csp.model_weights w WHERE w.version OPERATOR(pg_catalog.=) $1 "
+                                   "ORDER BY w.part",
+                                   SpiArguments().add(version), true);
+        std::string collected;
+        for (uint64 i = 0; i < rows.count(); ++i) {
+            bool is_null;
+            Datum value = rows.datum(i, 1, is_null);
+            auto *part = server_call([value] { return PG_DETOAST_DATUM_PACKED(value); });
+            collected.append(VARDATA_ANY(part), VARSIZE_ANY_EXHDR(part));
+        }
+        return collected;
+    });
+    if (bytes.empty())
+        throw Error(ErrorKind::data_corrupted, "version " + std::to_string(version) + " has no weights",
+                    "Its rows in csp.model_weights are missing.",
+                    "Restore schema csp from a backup, or train the model again.");
+    return bytes;
+}
+
+}  // namespace csp::server
+
+using namespace csp::server;
+
+extern "C" {
+
+PG_FUNCTION_INFO_V1(csp_catalog_changed);
+
+// Statement trigger on csp.model: tells every backend, at commit, that names may point
+// elsewhere now.
+Datum csp_catalog_changed(PG_FUNCTION_ARGS) {
+    return guard([&] {
+        if (!CALLED_AS_TRIGGER(fcinfo))
+            throw SqlError(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED, "csp_catalog_changed must be called as a trigger");
+        server_call([&] {
+            auto *trigger = reinterpret_cast<TriggerData *>(fcinfo->context);
+            CacheInvalidateRelcache(trigger->tg_relation);
+        });
+        return PointerGetDatum(nullptr);
+    });
+}
+
+}  // extern "C"

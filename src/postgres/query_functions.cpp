@@ -1,0 +1,194 @@
+// SQL functions that answer from a model, a row at a time: csp_embed and its relatives.
+//
+// The overloads of a function share one C symbol: the model argument, where there is one,
+// is the last, and PG_NARGS() tells.
+#include "arrays.h"
+#include "geometry.h"
+#include "guard.h"
+#include "model_cache.h"
+
+#include <algorithm>
+#include <numeric>
+
+using namespace csp;
+using namespace csp::server;
+
+namespace {
+
+// The model of a call whose own arguments are `arguments`, one more naming the model.
+const Model &call_model(FunctionCallInfo fcinfo, int arguments) {
+    return model_of_call(fcinfo, PG_NARGS() > arguments ? arguments : -1);
+}
+
+std::vector<float> embedding_of(const Model &model, const LonLat &place) {
+    std::vector<float> embedding(model.config().embedding_dim);
+    model.embed(&place.lon, 1, embedding.data());
+    return embedding;
+}
+
+void require_class_head(const Model &model) {
+    if (model.config().class_count == 0)
+        throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "the model has no classes",
+                       "It was pre-trained on image features only.",
+                       "Train with the argument label => 'column' to get class probabilities.");
+}
+
+void require_image_side(const Model &model) {
+    if (model.config().image_dim == 0)
+        throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "the model has no image side",
+                       "It was trained on labels only.",
+                       "Train with the argument features => 'column' to compare places with images.");
+}
+
+std::vector<float> probabilities_at(const Model &model, const LonLat &place) {
+    require_class_head(model);
+    std::vector<float> embedding = embedding_of(model, place);
+    std::vector<float> probabilities(model.config().class_count);
+    model.probabilities(embedding.data(), 1, probabilities.data());
+    return probabilities;
+}
+
+std::string list_labels(const Model &model) {
+    constexpr std::size_t shown = 20;
+    const auto &labels = model.labels();
+    std::string list = "Labels of the model: ";
+    for (std::size_t i = 0; i < std::min(shown, labels.size()); ++i)
+        list += (i ? ", " : "") + ("\"" + labels[i] + "\"");
+    return list + (labels.size() > shown ? ", ..." : ".");
+}
+
+int class_of_label(const Model &model, const std::string &label) {
+    require_class_head(model);
+    int index = model.class_index(label);
+    if (index < 0)
+        throw SqlError(ERRCODE_UNDEFINED_OBJECT, "label \"" + label + "\" does not exist in the model",
+                       list_labels(model), "Table csp.classes lists the labels of every model.");
+    return index;
+}
+
+std::string text_argument(FunctionCallInfo fcinfo, int argument) {
+    auto *value = server_call([&] { return PG_GETARG_TEXT_PP(argument); });
+    return std::string(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
+}
+
+// Indices of the k largest values, largest first; equal ones in the order of the classes.
+std::vector<int> largest(const std::vector<float> &values, int k) {
+    std::vector<int> order(values.size());
+    std::iota(order.begin(), order.end(), 0);
+    k = std::min<int>(k, order.size());
+    std::partial_sort(order.begin(), order.begin() + k, order.end(), [&](int a, int b) {
+        return values[a] != values[b] ? values[a] > values[b] : a < b;
+    });
+    order.resize(k);
+    return order;
+}
+
+void return_classes(FunctionCallInfo fcinfo, const Model &model, const LonLat &place, int k) {
+    std::vector<float> probabilities = probabilities_at(model, place);
+    auto *result = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
+    int rank = 0;
+    for (int index : largest(probabilities, k)) {
+        ++rank;
+        server_call([&] {
+            Datum values[] = {Int32GetDatum(rank), CStringGetTextDatum(model.labels()[index].c_str()),
+                              Float4GetDatum(probabilities[index])};
+            bool nulls[] = {false, false, false};
+            tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+        });
+    }
+}
+
+}  // namespace
+
+extern "C" {
+
+PG_FUNCTION_INFO_V1(csp_embed);
+PG_FUNCTION_INFO_V1(csp_embed_image);
+PG_FUNCTION_INFO_V1(csp_similarity);
+PG_FUNCTION_INFO_V1(csp_probabilities);
+PG_FUNCTION_INFO_V1(csp_probability);
+PG_FUNCTION_INFO_V1(csp_classify);
+
+// csp_embed(location [, model]) -> real[]
+Datum csp_embed(PG_FUNCTION_ARGS) {
+    return guard([&]() -> Datum {
+        auto place = location_from_datum(PG_GETARG_DATUM(0));
+        if (!place)
+            PG_RETURN_NULL();
+        const Model &model = call_model(fcinfo, 1);
+        ArrayType *embedding = make_real_array(model.config().embedding_dim);
+        model.embed(&place->lon, 1, real_array_data(embedding));
+        PG_RETURN_ARRAYTYPE_P(embedding);
+    });
+}
+
+// csp_embed_image(features [, model]) -> real[]
+Datum csp_embed_image(PG_FUNCTION_ARGS) {
+    return guard([&]() -> Datum {
+        const Model &model = call_model(fcinfo, 1);
+        require_image_side(model);
+        FeatureSpan features = features_from_datum(PG_GETARG_DATUM(0), model.config().image_dim);
+        ArrayType *embedding = make_real_array(model.config().embedding_dim);
+        model.embed_image(features.values, 1, real_array_data(embedding));
+        PG_RETURN_ARRAYTYPE_P(embedding);
+    });
+}
+
+// csp_similarity(location, features [, model]) -> real
+Datum csp_similarity(PG_FUNCTION_ARGS) {
+    return guard([&]() -> Datum {
+        auto place = location_from_datum(PG_GETARG_DATUM(0));
+        if (!place)
+            PG_RETURN_NULL();
+        const Model &model = call_model(fcinfo, 2);
+        require_image_side(model);
+        FeatureSpan features = features_from_datum(PG_GETARG_DATUM(1), model.config().image_dim);
+        std::vector<float> location_embedding = embedding_of(model, *place);
+        std::vector<float> image_embedding(location_embedding.size());
+        model.embed_image(features.values, 1, image_embedding.data());
+        PG_RETURN_FLOAT4(cosine(location_embedding.data(), image_embedding.data(), image_embedding.size()));
+    });
+}
+
+// csp_probabilities(location [, model]) -> real[]
+Datum csp_probabilities(PG_FUNCTION_ARGS) {
+    return guard([&]() -> Datum {
+        auto place = location_from_datum(PG_GETARG_DATUM(0));
+        if (!place)
+            PG_RETURN_NULL();
+        const Model &model = call_model(fcinfo, 1);
+        std::vector<float> probabilities = probabilities_at(model, *place);
+        ArrayType *result = make_real_array(probabilities.size());
+        std::copy(probabilities.begin(), probabilities.end(), real_array_data(result));
+        PG_RETURN_ARRAYTYPE_P(result);
+    });
+}
+
+// csp_probability(location, label [, model]) -> real
+Datum csp_probability(PG_FUNCTION_ARGS) {
+    return guard([&]() -> Datum {
+        auto place = location_from_datum(PG_GETARG_DATUM(0));
+        if (!place)
+            PG_RETURN_NULL();
+        const Model &model = call_model(fcinfo, 2);
+        int index = class_of_label(model, text_argument(fcinfo, 1));
+        std::vector<float> embedding = embedding_of(model, *place);
+        PG_RETURN_FLOAT4(model.probability(embedding.data(), index));
+    });
+}
+
+// csp_classify(location, k [, model]) -> setof (rank, label, probability)
+Datum csp_classify(PG_FUNCTION_ARGS) {
+    return guard([&]() -> Datum {
+        server_call([&] { InitMaterializedSRF(fcinfo, 0); });
+        int k = PG_GETARG_INT32(1);
+        if (k < 1)
+            throw Error(ErrorKind::invalid_parameter, "number of classes must be positive, not " + std::to_string(k));
+        auto place = location_from_datum(PG_GETARG_DATUM(0));
+        if (place)
+            return_classes(fcinfo, call_model(fcinfo, 2), *place, k);
+        PG_RETURN_NULL();
+    });
+}
+
+}  // extern "C"

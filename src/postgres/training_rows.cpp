@@ -1,0 +1,184 @@
+// Reading of training rows: a cursor in slices, so that a cancel is answered meanwhile.
+#include "training_rows.h"
+
+#include "arrays.h"
+#include "geometry.h"
+#include "spi.h"
+
+#include <algorithm>
+
+namespace csp::server {
+
+namespace {
+
+constexpr long rows_per_fetch = 1000;
+
+class Reader {
+public:
+    Reader(const TrainingQuery &query, int64_t memory_limit) : query_(query), memory_limit_(memory_limit) {}
+
+    // One row of the query's result.
+    void add(HeapTuple tuple, TupleDesc descriptor) {
+        ++rows_.read;
+        try {
+            add_row(tuple, descriptor);
+        } catch (const SqlError &error) {
+            throw SqlError(error.sqlstate(), error.message(), with_row(error.detail()), error.hint());
+        } catch (const Error &error) {
+            throw Error(error.kind(), error.message(), with_row(error.detail()), error.hint());
+        }
+    }
+
+    TrainingRows finish() {
+        sort_labels();
+        return std::move(rows_);
+    }
+
+private:
+    std::string with_row(const std::string &detail) const {
+        return (detail.empty() ? "" : detail + " ") + "Row " + std::to_string(rows_.read) + " of the source.";
+    }
+
+    void add_row(HeapTuple tuple, TupleDesc descriptor) {
+        bool no_location, no_features, no_label;
+        Datum location = SPI_getbinval(tuple, descriptor, 1, &no_location);
+        Datum features = SPI_getbinval(tuple, descriptor, 2, &no_features);
+        Datum label = SPI_getbinval(tuple, descriptor, 3, &no_label);
+
+        std::optional<LonLat> place;
+        if (!no_location)
+            place = location_from_datum(location);
+        if (!place) {
+            ++rows_.skipped_location;
+            return;
+        }
+        if (query_.has_features && no_features) {
+            ++rows_.skipped_features;
+            return;
+        }
+        if (query_.has_features)
+            add_features(features);
+        rows_.lonlat.push_back(place->lon);
+        rows_.lonlat.push_back(place->lat);
+        rows_.classes.push_back(no_label ? -1 : class_of(label));
+        rows_.unlabelled += no_label;
+        check_memory();
+    }
+
+    void add_features(Datum value) {
+        int expected = rows_.classes.empty() ? -1 : rows_.image_dim;
+        FeatureSpan features = features_from_datum(value, expected);
+        if (features.length == 0)
+            throw SqlError(ERRCODE_DATA_EXCEPTION, "features must not be an empty array");
+        rows_.image_dim = features.length;
+        rows_.features.insert(rows_.features.end(), features.values, features.values + features.length);
+    }
+
+    int32_t class_of(Datum value) {
+        auto *text_value = server_call([value] { return DatumGetTextPP(value); });
+        std::string label(VARDATA_ANY(text_value), VARSIZE_ANY_EXHDR(text_value));
+        auto entry = class_index_.emplace(std::move(label), int32_t(class_index_.size())).first;
+        return entry->second;
+    }
+
+    void check_memory() const {
+        int64_t bytes = int64_t(rows_.features.capacity()) * sizeof(float) + rows_.lonlat.capacity() * sizeof(double) +
+                        rows_.classes.capacity() * sizeof(int32_t);
+        if (bytes > memory_limit_)
+            throw Error(ErrorKind::out_of_memory, "the training rows do not fit into csp.training_memory",
+                        "After " + std::to_string(rows_.read) + " rows they take " + std::to_string(bytes >> 20) + " MB.",
+                        "Raise csp.training_memory, or train on fewer rows, for example with a SELECT with TABLESAMPLE.");
+    }
+
+    // Classes were numbered as they came; labels in byte order make the numbers a matter of
+    // the data alone.
+    void sort_labels() {
+        std::vector<int32_t> position(class_index_.size());
+        for (const auto &[label, index] : class_index_) {
+            position[index] = int32_t(rows_.labels.size());
+            rows_.labels.push_back(label);
+        }
+        rows_.label_rows.assign(rows_.labels.size(), 0);
+        for (int32_t &index : rows_.classes) {
+            if (index < 0)
+                continue;
+            index = position[index];
+            ++rows_.label_rows[index];
+        }
+    }
+
+    const TrainingQuery &query_;
+    int64_t memory_limit_;
+    TrainingRows rows_;
+    std::map<std::string, int32_t> class_index_;
+};
+
+// A number in [0, 1) from a place and a seed (finalizer of splitmix64).
+double place_hash(const double *lonlat, int64_t seed) {
+    uint64_t bits[2];
+    std::memcpy(bits, lonlat, sizeof(bits));
+    uint64_t hash = uint64_t(seed) * 0x9e3779b97f4a7c15u;
+    for (uint64_t part : bits) {
+        hash += part + 0x9e3779b97f4a7c15u;
+        hash = (hash ^ (hash >> 30)) * 0xbf58476d1ce4e5b9u;
+        hash = (hash ^ (hash >> 27)) * 0x94d049bb133111ebu;
+        hash ^= hash >> 31;
+    }
+    return double(hash >> 11) * 0x1p-53;
+}
+
+void draw_validation(TrainingRows &rows, const TrainingOptions &options) {
+    rows.validation.resize(rows.classes.size());
+    for (std::size_t i = 0; i < rows.validation.size(); ++i)
+        rows.validation[i] = place_hash(&rows.lonlat[2 * i], options.seed) < options.validation_fraction;
+}
+
+void read_all(const TrainingQuery &query, Reader &reader) {
+    Portal portal = server_call([&] {
+        SPIPlanPtr plan = SPI_prepare_cursor(query.sql.c_str(), 0, nullptr, CURSOR_OPT_NO_SCROLL);
+        if (plan == nullptr)
+            elog(ERROR, "SPI_prepare_cursor failed: %s", SPI_result_code_string(SPI_result));
+        return SPI_cursor_open(nullptr, plan, nullptr, nullptr, true);
+    });
+    MemoryContext slice_context =
+        server_call([] { return AllocSetContextCreate(CurrentMemoryContext, "csp training rows", ALLOCSET_DEFAULT_SIZES); });
+    for (;;) {
+        server_call([&] { SPI_cursor_fetch(portal, true, rows_per_fetch); });
+        if (SPI_processed == 0)
+            break;
+        MemoryContext previous = MemoryContextSwitchTo(slice_context);
+        for (uint64 i = 0; i < SPI_processed; ++i)
+            reader.add(SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
+        MemoryContextSwitchTo(previous);
+        server_call([&] {
+            SPI_freetuptable(SPI_tuptable);
+            MemoryContextReset(slice_context);
+            CHECK_FOR_INTERRUPTS();
+        });
+    }
+    server_call([&] { SPI_cursor_close(portal); });
+}
+
+}  // namespace
+
+TrainingRows read_training_rows(const TrainingQuery &query, const TrainingOptions &options, int64_t memory_limit) {
+    Reader reader(query, memory_limit);
+    with_spi([&] { read_all(query, reader); });
+    TrainingRows rows = reader.finish();
+    draw_validation(rows, options);
+    return rows;
+}
+
+TrainingData TrainingRows::data(const TrainingQuery &query) const {
+    TrainingData data;
+    data.rows = classes.size();
+    data.lonlat = lonlat.data();
+    data.features = query.has_features ? features.data() : nullptr;
+    data.image_dim = query.has_features ? image_dim : 0;
+    data.classes = query.has_label ? classes.data() : nullptr;
+    data.class_count = query.has_label ? int(labels.size()) : 0;
+    data.validation = validation.data();
+    return data;
+}
+
+}  // namespace csp::server

@@ -1,0 +1,37 @@
+// The rows of a training run, read from the source into memory.
+#pragma once
+
+#include "pg.h"
+
+#include "../training/trainer.h"
+#include "training_source.h"
+
+namespace csp::server {
+
+struct TrainingRows {
+    std::vector<double> lonlat;
+    std::vector<float> features;
+    std::vector<int32_t> classes;      // index into labels; -1: no label
+    std::vector<uint8_t> validation;   // 1: held out
+    std::vector<std::string> labels;   // sorted
+    std::vector<int64_t> label_rows;   // rows of each label
+    int image_dim = 0;
+
+    int64_t read = 0;
+    int64_t skipped_location = 0;   // NULL or empty
+    int64_t skipped_features = 0;   // NULL
+    int64_t unlabelled = 0;
+
+    // Borrows from this object.
+    TrainingData data(const TrainingQuery &query) const;
+};
+
+// Executes the query as the current user under the active snapshot. memory_limit in bytes.
+// Rows held out for validation are drawn by place and seed, so that rows of one place stay
+// together and the same data gives the same split in whatever order it is read.
+//
+// Errors: invalid_data for features that are not finite or of unequal length,
+// out_of_memory beyond the limit, those of location_from_datum. All name the row.
+TrainingRows read_training_rows(const TrainingQuery &query, const TrainingOptions &options, int64_t memory_limit);
+
+}  // namespace csp::server

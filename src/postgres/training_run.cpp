@@ -1,0 +1,220 @@
+// Reading and writing of csp.run and what belongs to a run.
+#include "training_run.h"
+
+#include "spi.h"
+#include "training_settings.h"
+
+#include "../encoder/model.h"
+
+extern "C" {
+#include "storage/lock.h"
+#include "utils/acl.h"
+#include "utils/guc.h"
+#include "utils/varlena.h"
+}
+
+namespace csp::server {
+
+namespace {
+
+// Fourth field of the advisory lock tag: the server's own functions use 1 and 2.
+constexpr uint16 run_lock_class = 0x6373;
+
+// JSON text of the options, as csp.run and csp.model_version store them.
+std::string options_to_json(const TrainingOptions &options) {
+    std::string json = "{";
+    for (const auto &[name, value] : list_options(options))
+        json += (json.size() > 1 ? ", " : "") + ("\"" + name + "\": " + value);
+    return json + "}";
+}
+
+SpiRows write(const char *sql, SpiArguments arguments) {
+    CatalogOwnerIdentity owner;
+    return spi_execute(sql, std::move(arguments));
+}
+
+std::string current_setting(const char *name) {
+    const char *value = server_call([name] { return GetConfigOptionByName(name, nullptr, false); });
+    return std::string(name) + "=" + value;
+}
+
+// A text[] with what the worker must set to see the source as the caller does.
+Datum settings_array() {
+    const std::string settings[] = {current_setting("search_path"), current_setting("csp.training_memory")};
+    return server_call([&] {
+        Datum elements[] = {CStringGetTextDatum(settings[0].c_str()), CStringGetTextDatum(settings[1].c_str())};
+        return PointerGetDatum(construct_array(elements, 2, TEXTOID, -1, false, TYPALIGN_INT));
+    });
+}
+
+std::vector<std::string> read_settings(int64 run) {
+    SpiRows rows = spi_execute("SELECT pg_catalog.unnest(r.settings) FROM csp.run r WHERE r.id OPERATOR(pg_catalog.=) $1",
+                               SpiArguments().add(run));
+    std::vector<std::string> settings;
+    for (uint64 i = 0; i < rows.count(); ++i)
+        settings.push_back(rows.text(i, 1));
+    return settings;
+}
+
+TrainingOptions read_options(int64 run) {
+    SpiRows rows = spi_execute("SELECT o.key, pg_catalog.jsonb_typeof(o.value), o.value #>> '{}' "
+                               "FROM csp.run r, LATERAL pg_catalog.jsonb_each(r.options) o "
+                               "WHERE r.id OPERATOR(pg_catalog.=) $1",
+                               SpiArguments().add(run));
+    TrainingOptions options;
+    for (uint64 i = 0; i < rows.count(); ++i) {
+        std::string type = rows.text(i, 2);
+        OptionKind kind = type == "number"    ? OptionKind::number
+                          : type == "boolean" ? OptionKind::boolean
+                          : type == "string"  ? OptionKind::text
+                                              : OptionKind::other;
+        set_option(options, rows.text(i, 1), kind, rows.text(i, 3));
+    }
+    return options;
+}
+
+}  // namespace
+
+int64 insert_run(const RunRequest &request) {
+    SpiArguments arguments;
+    arguments.add(request.model).add(OIDOID, ObjectIdGetDatum(GetUserId())).add(request.source);
+    arguments.add(request.query.sql).add(request.query.has_features).add(request.query.has_label);
+    arguments.add(options_to_json(request.options)).add(TEXTARRAYOID, settings_array());
+    SpiRows rows = write("INSERT INTO csp.run (model, owner, source, query, has_features, has_label, options, settings) "
+                         "VALUES ($1, $2, $3, $4, $5, $6, $7::pg_catalog.jsonb, $8) RETURNING id",
+                         std::move(arguments));
+    return rows.bigint(0, 1);
+}
+
+std::optional<StoredRun> load_run(int64 run) {
+    CatalogOwnerIdentity owner;
+    SpiRows rows = spi_execute("SELECT r.model, r.source, r.query, r.has_features, r.has_label, r.owner::pg_catalog.oid "
+                               "FROM csp.run r WHERE r.id OPERATOR(pg_catalog.=) $1",
+                               SpiArguments().add(run));
+    if (rows.count() == 0)
+        return std::nullopt;
+    StoredRun stored;
+    bool is_null;
+    stored.request.model = rows.text(0, 1);
+    stored.request.source = rows.text(0, 2);
+    stored.request.query.sql = rows.text(0, 3);
+    stored.request.query.has_features = DatumGetBool(rows.datum(0, 4, is_null));
+    stored.request.query.has_label = DatumGetBool(rows.datum(0, 5, is_null));
+    stored.owner = DatumGetObjectId(rows.datum(0, 6, is_null));
+    stored.request.options = read_options(run);
+    stored.settings = read_settings(run);
+    return stored;
+}
+
+void mark_running(int64 run) {
+    write("UPDATE csp.run SET state = 'running', phase = 'reading', pid = $2, started = pg_catalog.clock_timestamp() "
+          "WHERE id OPERATOR(pg_catalog.=) $1",
+          SpiArguments().add(run).add(int32(MyProcPid)));
+}
+
+void mark_phase(int64 run, const char *phase) {
+    write("UPDATE csp.run SET phase = $2 WHERE id OPERATOR(pg_catalog.=) $1", SpiArguments().add(run).add(phase));
+}
+
+void record_rows(int64 run, const TrainingRows &rows, int64 memory_estimate) {
+    SpiArguments arguments;
+    arguments.add(run).add(int64(rows.read)).add(int64(rows.skipped_location + rows.skipped_features));
+    arguments.add(int64(rows.unlabelled)).add(memory_estimate);
+    write("UPDATE csp.run SET rows_read = $2, rows_skipped = $3, rows_unlabelled = $4, memory_estimate = $5 "
+          "WHERE id OPERATOR(pg_catalog.=) $1",
+          std::move(arguments));
+}
+
+void record_device(int64 run, const std::string &device) {
+    write("UPDATE csp.run SET device = $2 WHERE id OPERATOR(pg_catalog.=) $1", SpiArguments().add(run).add(device));
+}
+
+void record_progress(int64 run, const Progress &progress) {
+    SpiArguments arguments;
+    arguments.add(run).add(to_string(progress.stage)).add(int32(progress.epoch)).add(int32(progress.epochs));
+    arguments.add_nan_as_null(progress.loss).add_nan_as_null(progress.rows_per_second);
+    write("UPDATE csp.run SET phase = $2, epoch = $3, epochs = $4, loss = $5, rows_per_second = $6 "
+          "WHERE id OPERATOR(pg_catalog.=) $1",
+          std::move(arguments));
+}
+
+void record_metrics(int64 run, const EpochMetrics &metrics) {
+    SpiArguments arguments;
+    arguments.add(run).add(to_string(metrics.stage)).add(int32(metrics.epoch));
+    for (double value : {metrics.learning_rate, metrics.loss, metrics.loss_in_batch, metrics.loss_negative,
+                         metrics.loss_dropout, metrics.validation_loss, metrics.validation_top1, metrics.seconds})
+        arguments.add_nan_as_null(value);
+    write("INSERT INTO csp.run_metric (run, stage, epoch, learning_rate, loss, loss_in_batch, loss_negative, "
+          "loss_dropout, validation_loss, validation_top1, seconds) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+          std::move(arguments));
+}
+
+void mark_failed(int64 run, const RunFailure &failure) {
+    SpiArguments arguments;
+    arguments.add(run).add(failure.state).add(failure.sqlstate).add(failure.message);
+    arguments.add(failure.detail.empty() ? nullptr : failure.detail.c_str());
+    arguments.add(failure.hint.empty() ? nullptr : failure.hint.c_str());
+    write("UPDATE csp.run SET state = $2::csp.run_state, sqlstate = $3, message = $4, detail = $5, hint = $6, "
+          "finished = pg_catalog.clock_timestamp() "
+          "WHERE id OPERATOR(pg_catalog.=) $1 AND state IN ('queued', 'running')",
+          std::move(arguments));
+}
+
+RunFailure describe_failure() {
+    PendingError error = describe_current_exception();
+    auto text = [](const char *value) { return value ? std::string(value) : std::string(); };
+    int sqlstate = error.server ? error.server->sqlerrcode : error.sqlstate;
+    RunFailure failure;
+    failure.state = sqlstate == ERRCODE_QUERY_CANCELED ? "cancelled" : "failed";
+    failure.sqlstate = unpack_sql_state(sqlstate);
+    failure.message = text(error.server ? error.server->message : error.message);
+    failure.detail = text(error.server ? error.server->detail : error.detail);
+    failure.hint = text(error.server ? error.server->hint : error.hint);
+    return failure;
+}
+
+void require_model_rights(const std::string &model, Oid role) {
+    if (model.empty() || model.size() > 63 || model.find('@') != std::string::npos ||
+        model.find_first_of("\n\r\t") != std::string::npos)
+        throw SqlError(ERRCODE_INVALID_NAME, "invalid model name \"" + model + "\"",
+                       "A name has 1 to 63 bytes, no control characters and no @, which introduces a version number.");
+    CatalogOwnerIdentity owner;
+    SpiRows rows = spi_execute("SELECT m.owner::pg_catalog.oid FROM csp.model m WHERE m.name OPERATOR(pg_catalog.=) $1",
+                               SpiArguments().add(model));
+    if (rows.count() == 0)
+        return;
+    bool is_null;
+    Oid model_owner = DatumGetObjectId(rows.datum(0, 1, is_null));
+    if (!server_call([&] { return has_privs_of_role(role, model_owner); }))
+        throw SqlError(ERRCODE_INSUFFICIENT_PRIVILEGE, "must be owner of model \"" + model + "\"", {},
+                       "Train under another name.");
+}
+
+namespace {
+
+LOCKTAG run_lock_tag(int64 run) {
+    LOCKTAG tag;
+    SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, uint32(uint64(run) >> 32), uint32(run), run_lock_class);
+    return tag;
+}
+
+}  // namespace
+
+void lock_run(int64 run) {
+    LOCKTAG tag = run_lock_tag(run);
+    server_call([&] { LockAcquire(&tag, ExclusiveLock, true, false); });
+}
+
+bool run_is_alive(int64 run) {
+    if (RecoveryInProgress())
+        return true;
+    LOCKTAG tag = run_lock_tag(run);
+    return server_call([&] {
+        if (LockAcquire(&tag, ShareLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+            return true;
+        LockRelease(&tag, ShareLock, false);
+        return false;
+    });
+}
+
+}  // namespace csp::server

@@ -1,0 +1,67 @@
+// A training run as the catalogue knows it (csp.run): written as the owner of the extension,
+// read by whoever owns the run. Functions here need an active transaction and snapshot.
+#pragma once
+
+#include "pg.h"
+
+#include "../training/trainer.h"
+#include "training_rows.h"
+
+namespace csp::server {
+
+// What csp_train was asked for, in the words of the caller.
+struct RunRequest {
+    std::string model;
+    std::string source;
+    TrainingQuery query;
+    TrainingOptions options;
+};
+
+// Adds a queued run owned by the current user; its settings are those of this session.
+int64 insert_run(const RunRequest &request);
+
+// The run, its options and the settings to apply; nothing if it does not exist.
+struct StoredRun {
+    RunRequest request;
+    Oid owner = InvalidOid;
+    std::vector<std::string> settings;  // name=value
+};
+std::optional<StoredRun> load_run(int64 run);
+
+void mark_running(int64 run);
+void mark_phase(int64 run, const char *phase);
+void record_rows(int64 run, const TrainingRows &rows, int64 memory_estimate);
+void record_device(int64 run, const std::string &device);
+void record_progress(int64 run, const Progress &progress);
+void record_metrics(int64 run, const EpochMetrics &metrics);
+
+// How a run ended, if not well.
+struct RunFailure {
+    const char *state;  // failed, cancelled or crashed
+    std::string sqlstate;
+    std::string message, detail, hint;
+};
+void mark_failed(int64 run, const RunFailure &failure);
+
+// Within a catch block: what the exception says, as strings.
+RunFailure describe_failure();
+
+// Stores a trained model as a new version, deploys it and marks the run as succeeded, all in
+// the current transaction. Returns the version's number.
+struct TrainedVersion {
+    TrainedModel model;
+    double seconds = 0;
+    std::string device, torch_version, blas_name;
+    std::optional<EpochMetrics> last_metrics;
+};
+int publish(int64 run, const StoredRun &stored, const TrainingRows &rows, const TrainedVersion &trained);
+
+// Throws SqlError(insufficient_privilege) if a model of that name exists and `role` is not a
+// member of its owner; invalid_name for a name that no model can have.
+void require_model_rights(const std::string &model, Oid role);
+
+// The lock that a training worker holds for life, and whether somebody holds it.
+void lock_run(int64 run);
+bool run_is_alive(int64 run);
+
+}  // namespace csp::server

@@ -1,0 +1,271 @@
+// The background worker of a training run: reads, trains outside any transaction, publishes.
+//
+// States: csp_train queues the run and registers the worker in one transaction; the worker
+// waits for that to commit, locks the run for life, and marks it running before it begins,
+// so that a worker which dies leaves a run that says so. Whatever goes wrong is recorded in
+// the run; nothing is raised to the postmaster.
+#include "training_worker.h"
+
+#include "spi.h"
+#include "training_library.h"
+#include "training_run.h"
+#include "training_settings.h"
+
+extern "C" {
+#include "pgstat.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/lmgr.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/ps_status.h"
+}
+
+namespace csp::server {
+
+int csp_training_memory = 2 * 1024 * 1024;
+
+namespace {
+
+constexpr double slice_seconds = 0.05;        // between two looks at interrupts
+constexpr double progress_interval_seconds = 0.5;  // between two writes of progress
+
+volatile sig_atomic_t shutdown_requested = 0;
+
+// A request to end is taken as a cancel, so that the run can be recorded as cancelled.
+void on_sigterm(SIGNAL_ARGS) {
+    int saved_errno = errno;
+    shutdown_requested = 1;
+    InterruptPending = true;
+    QueryCancelPending = true;
+    SetLatch(MyLatch);
+    errno = saved_errno;
+}
+
+double now_seconds() { return double(GetCurrentTimestamp()) * 1e-6; }
+
+template <typename Body>
+void in_transaction(Body &&body) {
+    server_call([] {
+        SetCurrentStatementStartTimestamp();
+        StartTransactionCommand();
+        PushActiveSnapshot(GetTransactionSnapshot());
+    });
+    body();
+    server_call([] {
+        PopActiveSnapshot();
+        CommitTransactionCommand();
+        pgstat_report_stat(true);
+    });
+}
+
+// One transaction that writes to the catalogue.
+template <typename Body>
+void write_transaction(Body &&body) {
+    in_transaction([&] { with_spi([&] { body(); }); });
+}
+
+void apply_settings(const std::vector<std::string> &settings) {
+    for (const std::string &setting : settings) {
+        std::size_t equals = setting.find('=');
+        std::string name = setting.substr(0, equals), value = setting.substr(equals + 1);
+        server_call([&] { SetConfigOption(name.c_str(), value.c_str(), PGC_USERSET, PGC_S_SESSION); });
+    }
+    // LibTorch and the server's JIT may bring two versions of LLVM into one process, which
+    // ends the server; and a synchronised scan would begin anywhere in the table.
+    server_call([] {
+        SetConfigOption("jit", "off", PGC_USERSET, PGC_S_SESSION);
+        SetConfigOption("synchronize_seqscans", "off", PGC_USERSET, PGC_S_SESSION);
+    });
+}
+
+// Everything of one run, from reading to publishing.
+class TrainingRun {
+public:
+    TrainingRun(int64 run, StoredRun stored) : run_(run), stored_(std::move(stored)) {}
+
+    void execute() {
+        started_ = now_seconds();
+        read_rows();
+        train();
+        publish_model();
+    }
+
+private:
+    void read_rows() {
+        const int64_t limit = int64_t(csp_training_memory) * 1024;
+        const RunRequest &request = stored_.request;
+        in_transaction([&] { rows_ = read_training_rows(request.query, request.options, limit); });
+        data_ = rows_.data(request.query);
+        int64_t estimate = estimate_memory(request.options, data_.rows, data_.image_dim, data_.class_count);
+        write_transaction([&] { record_rows(run_, rows_, estimate); });
+        if (estimate > limit)
+            throw Error(ErrorKind::out_of_memory, "the training run does not fit into csp.training_memory",
+                        "It would need about " + std::to_string(estimate >> 20) + " MB for " +
+                            std::to_string(data_.rows) + " rows.",
+                        "Raise csp.training_memory, lower option batch_size, or train on fewer rows.");
+    }
+
+    void train() {
+        write_transaction([&] { mark_phase(run_, "loading the training library"); });
+        const TrainingLibrary &library = training_library();
+        if (std::string warning = library.blas_warning(); !warning.empty())
+            server_call([&] { ereport(WARNING, (errmsg("%s", warning.c_str()))); });
+        std::unique_ptr<Trainer> trainer = make_trainer(library);
+        trained_.device = trainer->device();
+        trained_.torch_version = library.torch_version();
+        trained_.blas_name = library.blas_name();
+        write_transaction([&] { record_device(run_, trained_.device); });
+
+        Progress progress;
+        while (advance(*trainer, progress)) {
+            note(progress);
+            check_for_interrupts();
+        }
+        note(progress);
+        trained_.model = trainer->finish();
+    }
+
+    std::unique_ptr<Trainer> make_trainer(const TrainingLibrary &library) {
+        SignalBlock no_signals;  // LibTorch starts threads
+        return library.make_trainer(stored_.request.options, data_);
+    }
+
+    static bool advance(Trainer &trainer, Progress &progress) {
+        SignalBlock no_signals;
+        return trainer.advance(slice_seconds, progress);
+    }
+
+    // Keeps the figures of finished epochs and writes what has gathered from time to time.
+    void note(const Progress &progress) {
+        if (progress.epoch_finished) {
+            pending_metrics_.push_back(progress.metrics);
+            trained_.last_metrics = progress.metrics;
+        }
+        if (now_seconds() - last_write_ < progress_interval_seconds)
+            return;
+        write_transaction([&] {
+            record_progress(run_, progress);
+            write_metrics();
+        });
+        last_write_ = now_seconds();
+    }
+
+    void write_metrics() {
+        for (const EpochMetrics &metrics : pending_metrics_)
+            record_metrics(run_, metrics);
+        pending_metrics_.clear();
+    }
+
+    void publish_model() {
+        trained_.seconds = now_seconds() - started_;
+        write_transaction([&] {
+            write_metrics();
+            publish(run_, stored_, rows_, trained_);
+        });
+    }
+
+    int64 run_;
+    StoredRun stored_;
+    TrainingRows rows_;
+    TrainingData data_;
+    TrainedVersion trained_;
+    std::vector<EpochMetrics> pending_metrics_;
+    double started_ = 0;
+    double last_write_ = 0;
+};
+
+// The run, once the transaction that queued it has committed; nothing if it was rolled back.
+std::optional<StoredRun> wait_for_run(const WorkerArguments &arguments) {
+    std::optional<StoredRun> stored;
+    in_transaction([&] { server_call([&] { XactLockTableWait(arguments.launcher, nullptr, nullptr, XLTW_None); }); });
+    write_transaction([&] { stored = load_run(arguments.run); });
+    return stored;
+}
+
+void record_failure(int64 run, const RunFailure &failure) {
+    write_transaction([&] { mark_failed(run, failure); });
+}
+
+void execute_run(const WorkerArguments &arguments) {
+    std::optional<StoredRun> stored = wait_for_run(arguments);
+    if (!stored)
+        return;
+    RunFailure failure;
+    try {
+        lock_run(arguments.run);
+        apply_settings(stored->settings);
+        write_transaction([&] { mark_running(arguments.run); });
+        TrainingRun(arguments.run, std::move(*stored)).execute();
+        return;
+    } catch (...) {
+        failure = describe_failure();
+    }
+    if (shutdown_requested) {
+        failure.message = "terminating training worker due to administrator command";
+        failure.sqlstate = "57P01";
+    }
+    HOLD_INTERRUPTS();  // a second cancel must not keep the first from being recorded
+    server_call([] { AbortOutOfAnyTransaction(); });
+    record_failure(arguments.run, failure);
+    RESUME_INTERRUPTS();
+    server_call([&] {
+        ereport(LOG, (errmsg("training run %lld ended: %s", (long long)arguments.run, failure.message.c_str())));
+    });
+}
+
+void set_up_process(const WorkerArguments &arguments) {
+    pqsignal(SIGTERM, on_sigterm);
+    pqsignal(SIGINT, StatementCancelHandler);
+    BackgroundWorkerUnblockSignals();
+    BackgroundWorkerInitializeConnectionByOid(arguments.database, arguments.user, 0);
+    std::string name = "csp_ext training run " + std::to_string(arguments.run);
+    pgstat_report_appname(name.c_str());
+    pgstat_report_activity(STATE_RUNNING, name.c_str());
+}
+
+}  // namespace
+
+BackgroundWorkerHandle *start_training_worker(int64 run, const std::string &model) {
+    return server_call([&] {
+        BackgroundWorker worker{};
+        worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+        worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+        worker.bgw_restart_time = BGW_NEVER_RESTART;
+        worker.bgw_notify_pid = MyProcPid;
+        snprintf(worker.bgw_library_name, sizeof(worker.bgw_library_name), "csp_ext");
+        snprintf(worker.bgw_function_name, sizeof(worker.bgw_function_name), "csp_training_worker_main");
+        snprintf(worker.bgw_name, sizeof(worker.bgw_name), "csp_ext training of model %s", model.c_str());
+        snprintf(worker.bgw_type, sizeof(worker.bgw_type), "csp_ext training worker");
+
+        WorkerArguments arguments{MyDatabaseId, GetUserId(), GetTopTransactionId(), run};
+        static_assert(sizeof(arguments) <= BGW_EXTRALEN, "worker arguments must fit into bgw_extra");
+        std::memcpy(worker.bgw_extra, &arguments, sizeof(arguments));
+
+        BackgroundWorkerHandle *handle;
+        if (!RegisterDynamicBackgroundWorker(&worker, &handle))
+            ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+                            errmsg("no background worker is free for training"),
+                            errdetail("All %d of max_worker_processes are in use.", max_worker_processes),
+                            errhint("Wait until other workers have ended, or raise max_worker_processes and restart "
+                                    "the server.")));
+        return handle;
+    });
+}
+
+}  // namespace csp::server
+
+extern "C" {
+
+PGDLLEXPORT void csp_training_worker_main(Datum);
+
+void csp_training_worker_main(Datum) {
+    using namespace csp::server;
+    WorkerArguments arguments;
+    std::memcpy(&arguments, MyBgworkerEntry->bgw_extra, sizeof(arguments));
+    set_up_process(arguments);
+    guard([&] { execute_run(arguments); });
+    proc_exit(0);
+}
+
+}  // extern "C"

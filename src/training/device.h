@@ -1,0 +1,30 @@
+// Where a run computes: the one place that names devices, dtypes and threads.
+#pragma once
+
+#include <c10/core/TensorOptions.h>
+
+#include <string>
+
+namespace csp {
+
+// Device and dtype (float32) for the option `device`: auto, cpu, cuda or cuda:N. Throws
+// Error(not_supported) for a CUDA device that is not there.
+at::TensorOptions tensor_options(const std::string &device);
+
+// Readies the whole process for training: the threads of LibTorch and, where it is OpenBLAS,
+// of BLAS; and malloc keeps what is freed, since every step frees and allocates the same
+// tensors: handing their pages back to the kernel each time costs a sixth of the step.
+void prepare_process(int threads);
+
+int cuda_device_count();
+std::string torch_version_name();
+
+// The BLAS that answers LibTorch's calls in this process, for example
+// "OpenBLAS 0.3.21 (/usr/lib/x86_64-linux-gnu/openblas-pthread/libblas.so.3)".
+std::string blas_name();
+
+// Empty, or a sentence that says that BLAS is the slow reference implementation and what to
+// install.
+std::string blas_warning();
+
+}  // namespace csp

@@ -1,0 +1,166 @@
+// The network of a CSP model in torch.
+#include "network.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+#include <numeric>
+
+#include "../encoder/error.h"
+
+namespace csp {
+
+at::Tensor Dropout::operator()(const at::Tensor &activations) {
+    if (probability_ == 0) return activations;
+    // Drawn on the host, whatever the device: a seed then means the same masks everywhere.
+    at::Tensor mask = at::empty(activations.sizes(), at::kFloat);
+    random_.fill_dropout_mask(mask.data_ptr<float>(), static_cast<std::size_t>(mask.numel()), probability_);
+    return activations * mask.to(activations.options());
+}
+
+// Collects the parameters of a network, then gives them their place, value and gradient.
+class Network::Builder {
+public:
+    void linear(Linear &layer, const std::string &name, int inputs, int outputs, bool bias, bool xavier) {
+        const double by_inputs = 1 / std::sqrt(static_cast<double>(inputs));
+        const double weight = xavier ? std::sqrt(6.0 / (inputs + outputs)) : by_inputs;
+        add(layer.weight, name + ".weight", {outputs, inputs}, -weight, weight);
+        if (bias) add(layer.bias, name + ".bias", {outputs}, -by_inputs, by_inputs);
+    }
+
+    void layer_norm(HiddenLayer &layer, const std::string &name, int width) {
+        add(layer.norm_weight, name + ".weight", {width}, 1, 1);
+        add(layer.norm_bias, name + ".bias", {width}, 0, 0);
+    }
+
+    // Moves what was added since the last call into a group of its own.
+    ParameterGroup finish_group(RandomStream random, const at::TensorOptions &options, std::vector<NamedParameter> &parameters) {
+        std::vector<float> initial;
+        for (const Entry &entry : entries_) {
+            for (int64_t i = 0; i < entry.size(); ++i) {
+                initial.push_back(static_cast<float>(entry.low + (entry.high - entry.low) * random.uniform()));
+            }
+        }
+        const auto total = static_cast<int64_t>(initial.size());
+        ParameterGroup group;
+        group.values = at::empty({total}, at::kFloat);
+        std::copy(initial.begin(), initial.end(), group.values.data_ptr<float>());
+        group.values = group.values.to(options);
+        group.gradients = at::zeros({total}, options);
+        place(group, parameters);
+        return group;
+    }
+
+private:
+    struct Entry {
+        at::Tensor *parameter;
+        std::string name;
+        std::vector<int64_t> shape;
+        double low, high;  // initial values are uniform between them
+
+        int64_t size() const { return std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>()); }
+    };
+
+    void add(at::Tensor &parameter, std::string name, std::vector<int64_t> shape, double low, double high) {
+        entries_.push_back({&parameter, std::move(name), std::move(shape), low, high});
+    }
+
+    void place(const ParameterGroup &group, std::vector<NamedParameter> &parameters) {
+        int64_t offset = 0;
+        for (const Entry &entry : entries_) {
+            const auto view = [&](const at::Tensor &flat) { return flat.narrow(0, offset, entry.size()).view(entry.shape).detach(); };
+            *entry.parameter = view(group.values).requires_grad_(true);
+            entry.parameter->mutable_grad() = view(group.gradients);
+            parameters.emplace_back(entry.name, *entry.parameter);
+            offset += entry.size();
+        }
+        entries_.clear();
+    }
+
+    std::vector<Entry> entries_;
+};
+
+Network::Network(const ModelConfig &config, int feature_dim, const at::TensorOptions &options, int64_t seed) : config_(config) {
+    Builder builder;
+    int inputs = feature_dim;
+    const auto name = [](int i) { return "spa_enc.ffn.layers." + std::to_string(i); };
+    hidden_.resize(static_cast<std::size_t>(config.hidden_layers));
+    for (int i = 0; i < config.hidden_layers; ++i) {
+        HiddenLayer &layer = hidden_[static_cast<std::size_t>(i)];
+        builder.linear(layer.linear, name(i) + ".linear", inputs, config.hidden_dim, true, true);
+        if (config.layer_norm) builder.layer_norm(layer, name(i) + ".layernorm", config.hidden_dim);
+        inputs = config.hidden_dim;
+    }
+    builder.linear(output_, name(config.hidden_layers) + ".linear", inputs, config.embedding_dim, true, true);
+    if (config.image_dim > 0) builder.linear(image_projection_, "img_dec", config.image_dim, config.embedding_dim, true, false);
+    encoder_ = builder.finish_group(RandomStream(seed, RandomPurpose::weights), options, parameters_);
+
+    if (config.class_count > 0) {
+        builder.linear(class_head_, "class_emb", config.embedding_dim, config.class_count, config.class_bias, false);
+    }
+    head_ = builder.finish_group(RandomStream(seed, RandomPurpose::head), options, parameters_);
+}
+
+at::Tensor Network::activate(const at::Tensor &x) const {
+    switch (config_.activation) {
+        case Activation::relu: return at::relu(x);
+        case Activation::leakyrelu: return at::leaky_relu(x, 0.2);
+        case Activation::gelu: return at::gelu(x);
+        case Activation::sigmoid: return at::sigmoid(x);
+        case Activation::tanh: break;
+    }
+    return at::tanh(x);
+}
+
+at::Tensor Network::hidden(const HiddenLayer &layer, const at::Tensor &x, Dropout *dropout) const {
+    at::Tensor z = activate(at::linear(x, layer.linear.weight, layer.linear.bias));
+    if (dropout) z = (*dropout)(z);
+    if (config_.skip_connection && z.size(1) == x.size(1)) z = z + x;
+    if (!layer.norm_weight.defined()) return z;
+    return at::layer_norm(z, {z.size(1)}, layer.norm_weight, layer.norm_bias, 1e-5);
+}
+
+at::Tensor Network::embed(const at::Tensor &features, Dropout *dropout) const {
+    at::Tensor x = features;
+    for (const HiddenLayer &layer : hidden_) x = hidden(layer, x, dropout);
+    x = at::linear(x, output_.weight, output_.bias);
+    if (!config_.activate_embedding) return x;
+    x = activate(x);
+    return dropout ? (*dropout)(x) : x;
+}
+
+at::Tensor Network::project_images(const at::Tensor &images) const {
+    return at::linear(images, image_projection_.weight, image_projection_.bias);
+}
+
+at::Tensor Network::class_scores(const at::Tensor &embeddings) const {
+    return at::linear(embeddings, class_head_.weight, class_head_.bias);
+}
+
+TensorMap Network::tensors() const {
+    TensorMap map;
+    for (const auto &[name, parameter] : parameters_) {
+        const at::Tensor values = parameter.detach().to(at::kCPU, at::kFloat).contiguous();
+        const float *begin = values.data_ptr<float>();
+        map[name] = {values.sizes().vec(), std::vector<float>(begin, begin + values.numel())};
+    }
+    return map;
+}
+
+void Network::load(const TensorMap &tensors) {
+    for (auto &[name, parameter] : parameters_) {
+        const auto found = tensors.find(name);
+        if (found == tensors.end()) continue;
+        const Tensor &given = found->second;
+        if (parameter.sizes().vec() != given.shape || static_cast<std::size_t>(parameter.numel()) != given.values.size()) {
+            throw Error(ErrorKind::invalid_data, "tensor \"" + name + "\" of the initial model has another shape",
+                        "The options describe another architecture than the initial model has.",
+                        "Leave the options of the architecture as they were when that model was trained.");
+        }
+        at::Tensor values = at::empty(given.shape, at::kFloat);
+        std::copy(given.values.begin(), given.values.end(), values.data_ptr<float>());
+        parameter.detach().copy_(values);
+    }
+}
+
+}  // namespace csp

@@ -1,0 +1,41 @@
+// Adam (Kingma and Ba, 2015) and the learning-rate schedules.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <vector>
+
+#include "network.h"
+#include "options.h"
+
+namespace csp {
+
+// Adam with betas 0.9 and 0.999 and eps 1e-8, equal to torch::optim::Adam, over parameter
+// groups that are one tensor each; weight_decay is an L2 penalty (not decoupled).
+class Adam {
+public:
+    explicit Adam(double weight_decay) : weight_decay_(weight_decay) {}
+
+    // rate_factor scales the learning rate for this group; a group with 0 stays as it is.
+    void add(const ParameterGroup &group, double rate_factor);
+
+    void zero_gradients();
+    void step(double learning_rate);
+
+private:
+    struct State {
+        ParameterGroup group;
+        double rate_factor;
+        at::Tensor mean, square;  // running means of the gradient and of its square
+    };
+    void update(State &state, double learning_rate);
+
+    std::vector<State> states_;
+    double weight_decay_;
+    int64_t steps_ = 0;
+};
+
+// The learning rate of an epoch (from 0) of `epochs`.
+double scheduled_rate(Schedule schedule, double initial, double decay, int epoch, int epochs);
+
+}  // namespace csp

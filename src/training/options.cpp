@@ -1,0 +1,448 @@
+// The table of training options and what is derived from it: describing, setting, listing
+// and checking.
+#include "options.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdio>
+#include <limits>
+#include <optional>
+#include <variant>
+
+#include "../encoder/error.h"
+#include "../encoder/position_encoding.h"
+
+namespace csp {
+namespace {
+
+using Options = TrainingOptions;
+
+struct IntegerField {
+    int &(*field)(Options &);
+    int low, high;
+};
+
+struct SeedField {
+    int64_t &(*field)(Options &);
+};
+
+struct NumberField {
+    double &(*field)(Options &);
+    double low, high;
+    bool low_excluded = false;
+};
+
+struct BooleanField {
+    bool &(*field)(Options &);
+};
+
+// A word: parse throws Error(invalid_parameter or undefined_object) for one it does not know.
+struct WordField {
+    std::string (*words)();
+    std::string (*get)(const Options &);
+    void (*parse)(Options &, const std::string &);
+};
+
+struct Option {
+    const char *name;
+    const char *published_names;  // comma-separated, the first is shown
+    std::variant<IntegerField, SeedField, NumberField, BooleanField, WordField> field;
+    const char *description;
+};
+
+template <class... Cases>
+struct Overload : Cases... {
+    using Cases::operator()...;
+};
+template <class... Cases>
+Overload(Cases...) -> Overload<Cases...>;
+
+std::string join(const std::vector<std::string> &words) {
+    std::string text;
+    for (const std::string &word : words) text += (text.empty() ? "" : ", ") + word;
+    return text;
+}
+
+std::vector<std::string> split(const std::string &words) {
+    std::vector<std::string> parts;
+    for (std::size_t begin = 0; begin < words.size();) {
+        const std::size_t end = std::min(words.find(", ", begin), words.size());
+        parts.push_back(words.substr(begin, end - begin));
+        begin = end + 2;
+    }
+    return parts;
+}
+
+// The shortest decimal that reads back as the same double.
+std::string number_text(double value) {
+    char text[32];
+    const auto end = std::to_chars(text, text + sizeof text, value).ptr;
+    return std::string(text, end);
+}
+
+// An enumeration with a to_string, by its words.
+template <class Enum>
+Enum word_to_enum(const std::string &word, std::initializer_list<Enum> values, const char *option) {
+    std::vector<std::string> words;
+    for (Enum value : values) {
+        if (word == to_string(value)) return value;
+        words.push_back(to_string(value));
+    }
+    throw Error(ErrorKind::invalid_parameter, "invalid value for option \"" + std::string(option) + "\": \"" + word + "\"",
+                {}, "Use one of: " + join(words) + ".");
+}
+
+Schedule parse_schedule(const std::string &word, const char *option) {
+    return word_to_enum(word, {Schedule::constant, Schedule::exponential, Schedule::cosine}, option);
+}
+
+bool is_cuda_ordinal(const std::string &device) {
+    return device.rfind("cuda:", 0) == 0 && device.size() > 5 && device.size() <= 7 &&
+           std::all_of(device.begin() + 5, device.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+void parse_device(Options &options, const std::string &word) {
+    if (word != "auto" && word != "cpu" && word != "cuda" && !is_cuda_ordinal(word)) {
+        throw Error(ErrorKind::invalid_parameter, "invalid value for option \"device\": \"" + word + "\"", {},
+                    "Use one of: auto, cpu, cuda, cuda:N (N the number of a device).");
+    }
+    options.device = word;
+}
+
+#define FIELD(type, member) [](Options &o) -> type & { return o.member; }
+
+const std::vector<Option> &table() {
+    static const std::vector<Option> options = {
+        // Architecture.
+        {"position_encoding", "spa_enc_type, spa_enc",
+         WordField{[] { return join(position_encoding_names()); }, [](const Options &o) { return o.model.position_encoding; },
+                   [](Options &o, const std::string &w) { o.model.position_encoding = canonical_position_encoding(w); }},
+         "position encoding; published names are accepted too"},
+        {"frequencies", "frequency_num", IntegerField{FIELD(int, model.frequencies), 1, 1024},
+         "number of scales of the position encoding"},
+        {"min_radius", "min_radius", NumberField{FIELD(double, model.min_radius), 0, 1e6, true},
+         "finest scale; a period is 2 pi times it, in degrees for grid and theory, as a share of the globe for sphere*"},
+        {"max_radius", "max_radius", NumberField{FIELD(double, model.max_radius), 0, 1e6, true},
+         "coarsest scale, in the unit of min_radius"},
+        {"hidden_layers", "num_hidden_layer", IntegerField{FIELD(int, model.hidden_layers), 0, 16}, "hidden layers of the location encoder"},
+        {"hidden_dim", "hidden_dim", IntegerField{FIELD(int, model.hidden_dim), 1, 16384}, "width of a hidden layer"},
+        {"embedding_dim", "num_filts", IntegerField{FIELD(int, model.embedding_dim), 1, 16000}, "length of an embedding"},
+        {"activation", "spa_f_act",
+         WordField{[] { return std::string("relu, leakyrelu, gelu, sigmoid, tanh"); },
+                   [](const Options &o) { return std::string(to_string(o.model.activation)); },
+                   [](Options &o, const std::string &w) { o.model.activation = activation_from_string(w); }},
+         "activation function; leakyrelu has slope 0.2"},
+        {"skip_connection", "skip_connection", BooleanField{FIELD(bool, model.skip_connection)},
+         "add a hidden layer's input to its output where the widths agree"},
+        {"layer_norm", "use_layn", BooleanField{FIELD(bool, model.layer_norm)}, "layer normalization after each hidden layer"},
+        {"activate_embedding", "", BooleanField{FIELD(bool, model.activate_embedding)},
+         "activation and dropout on the embedding itself, as in the published code"},
+        {"dropout", "dropout", NumberField{FIELD(double, model.dropout), 0, 0.95}, "share of activations dropped in training"},
+        {"class_bias", "", BooleanField{FIELD(bool, model.class_bias)}, "a bias a class in the class head"},
+        // Stage 1.
+        {"pretrain_epochs", "num_epochs_unsuper", IntegerField{FIELD(int, pretrain_epochs), 0, 1000000},
+         "epochs of contrastive pre-training; 0: none"},
+        {"pretrain_learning_rate", "unsuper_lr", NumberField{FIELD(double, pretrain_learning_rate), 0, 10, true},
+         "learning rate of pre-training"},
+        {"pretrain_schedule", "",
+         WordField{[] { return std::string("constant, exponential, cosine"); },
+                   [](const Options &o) { return std::string(to_string(o.pretrain_schedule)); },
+                   [](Options &o, const std::string &w) { o.pretrain_schedule = parse_schedule(w, "pretrain_schedule"); }},
+         "how the learning rate of pre-training falls"},
+        {"temperature_in_batch", "unsuper_temp_inbatch", NumberField{FIELD(double, temperature_in_batch), 1e-3, 1e4},
+         "divides the cosines of the in-batch term"},
+        {"temperature_negative", "unsuper_temp_negloc", NumberField{FIELD(double, temperature_negative), 1e-3, 1e4},
+         "divides the cosines of the term of random locations"},
+        {"temperature_dropout", "unsuper_temp_simcse", NumberField{FIELD(double, temperature_dropout), 1e-3, 1e4},
+         "divides the cosines of the dropout (SimCSE) term"},
+        {"weight_in_batch", "", NumberField{FIELD(double, weight_in_batch), 0, 1e6}, "weight of the in-batch term"},
+        {"weight_negative", "rand_sample_weight", NumberField{FIELD(double, weight_negative), 0, 1e6},
+         "weight of the term of random locations"},
+        {"weight_dropout", "simcse_weight", NumberField{FIELD(double, weight_dropout), 0, 1e6},
+         "weight of the dropout (SimCSE) term"},
+        {"negatives", "num_neg_rand_loc", IntegerField{FIELD(int, negatives), 1, 1000}, "random locations a sample"},
+        // Stage 2.
+        {"epochs", "num_epochs", IntegerField{FIELD(int, epochs), 0, 1000000}, "epochs of supervised training; 0: none"},
+        {"min_steps", "", IntegerField{FIELD(int, min_steps), 0, 100000000},
+         "least number of batches of supervised training; with few labelled rows more epochs are run"},
+        {"fine_tune_batch_size", "", IntegerField{FIELD(int, fine_tune_batch_size), 2, 65536}, "rows a batch of supervised training"},
+        {"learning_rate", "lr", NumberField{FIELD(double, learning_rate), 0, 10, true}, "learning rate of supervised training"},
+        {"encoder_learning_rate", "", NumberField{FIELD(double, encoder_learning_rate), 0, 100},
+         "learning rate of the location encoder in supervised training, as a factor of learning_rate; 0: frozen"},
+        {"schedule", "",
+         WordField{[] { return std::string("constant, exponential, cosine"); },
+                   [](const Options &o) { return std::string(to_string(o.schedule)); },
+                   [](Options &o, const std::string &w) { o.schedule = parse_schedule(w, "schedule"); }},
+         "how the learning rate of supervised training falls"},
+        {"loss", "train_loss",
+         WordField{[] { return std::string("full_loss, cross_entropy"); },
+                   [](const Options &o) { return std::string(to_string(o.loss)); },
+                   [](Options &o, const std::string &w) {
+                       o.loss = word_to_enum(w, {SupervisedLoss::full_loss, SupervisedLoss::cross_entropy}, "loss");
+                   }},
+         "full_loss: a sigmoid a class with random background locations, as published; cross_entropy: a softmax over the classes"},
+        {"label_smoothing", "", NumberField{FIELD(double, label_smoothing), 0, 0.9},
+         "share of a label's weight that cross_entropy spreads over all classes"},
+        {"weight_background", "", NumberField{FIELD(double, weight_background), 0, 1e6},
+         "weight of random background locations in full_loss"},
+        {"positive_weight", "", NumberField{FIELD(double, positive_weight), 0, 1e6},
+         "weight of the true class in full_loss; 0: the number of classes"},
+        {"weight_contrastive", "", NumberField{FIELD(double, weight_contrastive), 0, 1e6},
+         "weight of the pre-training objective during supervised training; 0: leave it out"},
+        // Both stages.
+        {"batch_size", "batch_size", IntegerField{FIELD(int, batch_size), 2, 65536}, "rows a batch of pre-training"},
+        {"learning_rate_decay", "lr_decay", NumberField{FIELD(double, learning_rate_decay), 0, 1, true},
+         "factor an epoch of the exponential schedule"},
+        {"weight_decay", "weight_decay", NumberField{FIELD(double, weight_decay), 0, 10}, "L2 penalty of all weights"},
+        {"validation_fraction", "", NumberField{FIELD(double, validation_fraction), 0, 0.9}, "share of the rows held out to validate"},
+        {"seed", "", SeedField{FIELD(int64_t, seed)}, "seed of every random choice"},
+        {"device", "device",
+         WordField{[] { return std::string("auto, cpu, cuda, cuda:N"); }, [](const Options &o) { return o.device; }, parse_device},
+         "where to compute; auto: on a CUDA device if there is one"},
+        {"threads", "", IntegerField{FIELD(int, threads), 1, 1024}, "threads of LibTorch and BLAS"},
+    };
+    return options;
+}
+
+#undef FIELD
+
+std::size_t edit_distance(const std::string &a, const std::string &b) {
+    std::vector<std::size_t> row(b.size() + 1);
+    for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+    for (std::size_t i = 1; i <= a.size(); ++i) {
+        std::size_t diagonal = row[0];
+        row[0] = i;
+        for (std::size_t j = 1; j <= b.size(); ++j) {
+            const std::size_t replaced = diagonal + (a[i - 1] != b[j - 1]);
+            diagonal = row[j];
+            row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
+        }
+    }
+    return row[b.size()];
+}
+
+[[noreturn]] void throw_unknown_option(const std::string &name) {
+    std::vector<std::string> names, near;
+    for (const Option &option : table()) {
+        names.push_back(option.name);
+        for (const std::string &candidate : split(option.name + std::string(", ") + option.published_names)) {
+            const bool part = name.size() >= 3 && candidate.find(name) != std::string::npos;
+            const bool close = edit_distance(name, candidate) <= std::max<std::size_t>(2, candidate.size() / 4);
+            if ((part || close) && (near.empty() || near.back() != option.name)) near.push_back(option.name);
+        }
+    }
+    throw Error(ErrorKind::undefined_object, "option \"" + name + "\" does not exist", "Known options are: " + join(names) + ".",
+                near.empty() ? "" : "Perhaps you meant " + join(near) + ".");
+}
+
+const Option &find_option(const std::string &name) {
+    for (const Option &option : table()) {
+        if (name == option.name) return option;
+        for (const std::string &published : split(option.published_names)) {
+            if (name == published) return option;
+        }
+    }
+    throw_unknown_option(name);
+}
+
+std::string type_text(const Option &option) {
+    return std::visit(Overload{[](const IntegerField &) { return "integer"; }, [](const SeedField &) { return "integer"; },
+                               [](const NumberField &) { return "number"; }, [](const BooleanField &) { return "boolean"; },
+                               [](const WordField &) { return "text"; }},
+                      option.field);
+}
+
+std::string range_text(const Option &option) {
+    return std::visit(Overload{[](const IntegerField &f) { return std::to_string(f.low) + " to " + std::to_string(f.high); },
+                               [](const SeedField &) { return std::string("any 64-bit integer"); },
+                               [](const NumberField &f) {
+                                   return (f.low_excluded ? "above " : "") + number_text(f.low) + " to " + number_text(f.high);
+                               },
+                               [](const BooleanField &) { return std::string("true, false"); },
+                               [](const WordField &f) { return f.words(); }},
+                      option.field);
+}
+
+// The value as text: of a word without quotes.
+std::string value_text(const Option &option, const Options &options) {
+    Options &fields = const_cast<Options &>(options);  // the accessors serve reading and writing; here they only read
+    return std::visit(Overload{[&](const IntegerField &f) { return std::to_string(f.field(fields)); },
+                               [&](const SeedField &f) { return std::to_string(f.field(fields)); },
+                               [&](const NumberField &f) { return number_text(f.field(fields)); },
+                               [&](const BooleanField &f) { return std::string(f.field(fields) ? "true" : "false"); },
+                               [&](const WordField &f) { return f.get(options); }},
+                      option.field);
+}
+
+[[noreturn]] void throw_out_of_range(const Option &option, const std::string &value) {
+    throw Error(ErrorKind::invalid_parameter, "value " + value + " is out of range for option \"" + option.name + "\"",
+                "The range is " + range_text(option) + ".");
+}
+
+[[noreturn]] void throw_wrong_kind(const Option &option, const std::string &value) {
+    throw Error(ErrorKind::invalid_parameter, "invalid value for option \"" + std::string(option.name) + "\": \"" + value + "\"",
+                "The option takes a JSON " + std::string(type_text(option) == "text" ? "string" : type_text(option)) + ": " +
+                    range_text(option) + ".");
+}
+
+template <class Number>
+std::optional<Number> parse(const std::string &text) {
+    Number value{};
+    const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (status != std::errc() || end != text.data() + text.size()) return std::nullopt;
+    return value;
+}
+
+// JSON allows 1e3 and 128.0 for an integer.
+int64_t parse_integer(const Option &option, const std::string &text) {
+    if (const auto integer = parse<int64_t>(text)) return *integer;
+    const auto number = parse<double>(text);
+    if (!number || !std::isfinite(*number) || *number != std::floor(*number)) throw_wrong_kind(option, text);
+    constexpr double exact = 9007199254740992.0;  // 2^53: beyond it a double skips integers
+    if (std::abs(*number) > exact) throw_out_of_range(option, text);
+    return static_cast<int64_t>(*number);
+}
+
+double parse_number(const Option &option, const std::string &text) {
+    const auto number = parse<double>(text);
+    if (!number || !std::isfinite(*number)) throw_wrong_kind(option, text);
+    return *number;
+}
+
+void set_integer(Options &options, const Option &option, const IntegerField &f, const std::string &value) {
+    const int64_t integer = parse_integer(option, value);
+    if (integer < f.low || integer > f.high) throw_out_of_range(option, value);
+    f.field(options) = static_cast<int>(integer);
+}
+
+void set_number(Options &options, const Option &option, const NumberField &f, const std::string &value) {
+    const double number = parse_number(option, value);
+    if (number < f.low || number > f.high || (f.low_excluded && number == f.low)) throw_out_of_range(option, value);
+    f.field(options) = number;
+}
+
+void set_boolean(Options &options, const Option &option, const BooleanField &f, const std::string &value) {
+    if (value != "true" && value != "false") throw_wrong_kind(option, value);
+    f.field(options) = value == "true";
+}
+
+OptionKind kind_of(const Option &option) {
+    if (std::holds_alternative<BooleanField>(option.field)) return OptionKind::boolean;
+    if (std::holds_alternative<WordField>(option.field)) return OptionKind::text;
+    return OptionKind::number;
+}
+
+std::string quoted(const std::string &text) {
+    std::string json = "\"";
+    for (char c : text) {
+        if (c == '"' || c == '\\') json += '\\';
+        json += c;
+    }
+    return json + '"';
+}
+
+}  // namespace
+
+TrainingOptions::TrainingOptions() {
+    model.hidden_layers = 2;
+    model.hidden_dim = 256;
+    model.embedding_dim = 128;
+    model.activate_embedding = false;
+    model.dropout = 0.1;
+    model.class_head = ClassHead::softmax;
+}
+
+const char *to_string(SupervisedLoss value) {
+    return value == SupervisedLoss::full_loss ? "full_loss" : "cross_entropy";
+}
+
+const char *to_string(Schedule value) {
+    switch (value) {
+        case Schedule::constant: return "constant";
+        case Schedule::exponential: return "exponential";
+        case Schedule::cosine: break;
+    }
+    return "cosine";
+}
+
+std::vector<OptionDescription> describe_options() {
+    std::vector<OptionDescription> descriptions;
+    const TrainingOptions defaults;
+    for (const Option &option : table()) {
+        const std::vector<std::string> published = split(option.published_names);
+        descriptions.push_back({option.name, published.empty() ? "" : published.front(), type_text(option),
+                                value_text(option, defaults), range_text(option), option.description});
+    }
+    return descriptions;
+}
+
+void set_option(TrainingOptions &options, const std::string &name, OptionKind kind, const std::string &value) {
+    const Option &option = find_option(name);
+    if (kind != kind_of(option)) throw_wrong_kind(option, value);
+    std::visit(Overload{[&](const IntegerField &f) { set_integer(options, option, f, value); },
+                        [&](const SeedField &f) { f.field(options) = parse_integer(option, value); },
+                        [&](const NumberField &f) { set_number(options, option, f, value); },
+                        [&](const BooleanField &f) { set_boolean(options, option, f, value); },
+                        [&](const WordField &f) { f.parse(options, value); }},
+               option.field);
+}
+
+std::vector<std::pair<std::string, std::string>> list_options(const TrainingOptions &options) {
+    std::vector<std::pair<std::string, std::string>> list;
+    for (const Option &option : table()) {
+        const std::string value = value_text(option, options);
+        list.emplace_back(option.name, kind_of(option) == OptionKind::text ? quoted(value) : value);
+    }
+    return list;
+}
+
+void validate(const TrainingOptions &options) {
+    validate(options.model);
+    if (options.pretrain_epochs == 0 && options.epochs == 0) {
+        throw Error(ErrorKind::invalid_parameter, "nothing to train", "Both pretrain_epochs and epochs are 0.",
+                    "Set at least one of them to 1 or more.");
+    }
+    if (options.pretrain_epochs > 0 && options.weight_in_batch == 0 && options.weight_negative == 0) {
+        throw Error(ErrorKind::invalid_parameter, "pre-training has no term that looks at the images",
+                    "Both weight_in_batch and weight_negative are 0.",
+                    "Set one of them above 0, or pretrain_epochs to 0.");
+    }
+}
+
+namespace {
+
+// Numbers of floats, one for each place that holds them.
+struct Sizes {
+    double features;     // of the position encoding
+    double activations;  // of the network, kept for one row until the backward pass
+    double parameters;
+};
+
+Sizes network_sizes(const TrainingOptions &options, int image_dim, int class_count) {
+    const ModelConfig &model = options.model;
+    const double features = make_position_encoding(model)->dim(), width = model.hidden_dim, depth = model.hidden_layers;
+    const double embedding = model.embedding_dim, last = depth > 0 ? width : features;
+    double parameters = last * embedding + embedding + (double(image_dim) + 1) * embedding + (embedding + 1) * class_count;
+    if (depth > 0) parameters += features * width + (depth - 1) * width * width + 3 * depth * width;
+    return {features, 6 * depth * width + 6 * embedding, parameters};
+}
+
+}  // namespace
+
+int64_t estimate_memory(const TrainingOptions &options, int64_t rows, int image_dim, int class_count) {
+    const Sizes sizes = network_sizes(options, image_dim, class_count);
+    const double n = static_cast<double>(rows), batch = std::min<double>(options.batch_size, n);
+    const double batch2 = std::min<double>(options.fine_tune_batch_size, n);
+    const double data = n * (4.0 * image_dim + 2 * 8 + 4 + 1 + 8);
+    const double cache = std::min<double>(n * sizes.features * 4, static_cast<double>(position_cache_limit));
+    const double per_row = 2 * sizes.features + sizes.activations;
+    // Stage 1: rows, dropout twins and negatives, and two matrices batch x batch with what softmax keeps of them.
+    const double contrastive = batch * ((2 + options.negatives) * per_row + 2.0 * image_dim) + 8 * batch * batch;
+    const double supervised = batch2 * (2 * per_row + 8.0 * class_count) + (options.weight_contrastive > 0 ? contrastive : 0);
+    const double step = 4 * std::max(image_dim > 0 ? contrastive : 0, class_count > 0 ? supervised : 0);
+    const double bytes = 1.2 * (data + cache + 4 * 6 * sizes.parameters + step) + (8 << 20);
+    return bytes < 9e18 ? static_cast<int64_t>(bytes) : std::numeric_limits<int64_t>::max();
+}
+
+}  // namespace csp

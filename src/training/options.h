@@ -1,0 +1,101 @@
+// Every hyperparameter of a training run: one table of names, ranges and defaults.
+//
+// Free of torch and of PostgreSQL: csp_ext.so checks a user's options with it before any
+// work begins, csp_train.so trains by it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "../encoder/config.h"
+
+namespace csp {
+
+enum class SupervisedLoss { full_loss, cross_entropy };
+
+// How the learning rate goes on from epoch to epoch of a stage: not at all, by the factor
+// learning_rate_decay an epoch (as published), or along half a cosine down to zero.
+enum class Schedule { constant, exponential, cosine };
+
+struct TrainingOptions {
+    TrainingOptions();  // the default architecture; the other defaults stand below
+
+    ModelConfig model;  // architecture; image_dim and class_count come from the data
+
+    // Stage 1, contrastive pre-training: the MC objective of CSP (Mai et al., ICML 2023).
+    int pretrain_epochs = 150;
+    double pretrain_learning_rate = 2e-3;
+    Schedule pretrain_schedule = Schedule::cosine;
+    double temperature_in_batch = 0.2;   // [unsuper_temp_inbatch]
+    double temperature_negative = 0.2;   // [unsuper_temp_negloc]
+    double temperature_dropout = 0.2;    // [unsuper_temp_simcse]
+    double weight_in_batch = 1.0;
+    double weight_negative = 1.0;        // [rand_sample_weight]
+    double weight_dropout = 1.0;         // [simcse_weight]
+    int negatives = 1;                   // random locations a sample [num_neg_rand_loc]
+
+    // Stage 2, supervised.
+    int epochs = 30;
+    int min_steps = 400;                 // more epochs are run where these are fewer batches
+    int fine_tune_batch_size = 128;
+    double learning_rate = 1e-3;
+    double encoder_learning_rate = 1.0;  // of everything but the class head, as a factor
+    Schedule schedule = Schedule::cosine;
+    SupervisedLoss loss = SupervisedLoss::cross_entropy;
+    double label_smoothing = 0;          // of cross_entropy
+    double weight_background = 1.0;      // of random locations in full_loss
+    double positive_weight = 0;          // of the true class in full_loss; 0: the number of classes
+    double weight_contrastive = 0;       // of the objective of stage 1, kept up during stage 2
+
+    // Both stages.
+    int batch_size = 512;
+    double learning_rate_decay = 0.98;   // of the exponential schedule [lr_decay]
+    double weight_decay = 0;
+    double validation_fraction = 0.1;
+    int64_t seed = 0;
+    std::string device = "auto";         // auto, cpu, cuda, cuda:N
+    int threads = 1;                     // of LibTorch and BLAS
+};
+
+const char *to_string(SupervisedLoss value);
+const char *to_string(Schedule value);
+
+// One option as SQL shows it (csp_options()).
+struct OptionDescription {
+    std::string name;
+    std::string published_name;  // of the CSP or TorchSpatial code, accepted too; may be empty
+    std::string type;            // integer, number, boolean, text
+    std::string default_value;
+    std::string range;           // "1 to 1000000", or the list of allowed words
+    std::string description;
+};
+
+std::vector<OptionDescription> describe_options();
+
+// The kinds of a JSON scalar, as far as options go.
+enum class OptionKind { number, boolean, text, other };
+
+// Sets one option by its name or published name from the text of a JSON scalar (a text
+// without its quotes). Throws Error(undefined_object) for an unknown name, with all names in
+// the detail and the nearest in the hint, and Error(invalid_parameter) for a wrong kind or a
+// value out of range.
+void set_option(TrainingOptions &options, const std::string &name, OptionKind kind, const std::string &value);
+
+// Checks what no single option shows (see csp::validate for the architecture).
+void validate(const TrainingOptions &options);
+
+// Name and JSON text of every option, in the table's order: the provenance of a model.
+std::vector<std::pair<std::string, std::string>> list_options(const TrainingOptions &options);
+
+// Position features of the training rows are kept in memory up to this size and computed
+// batch by batch beyond it.
+constexpr int64_t position_cache_limit = int64_t{256} << 20;
+
+// Bytes that a run needs for these rows: data, network, optimizer state and the largest
+// step. An estimate, on the high side; what LibTorch itself takes when it is loaded (about
+// 150 MB) is not part of it.
+int64_t estimate_memory(const TrainingOptions &options, int64_t rows, int image_dim, int class_count);
+
+}  // namespace csp

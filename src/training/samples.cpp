@@ -1,0 +1,112 @@
+// The rows of a run as tensors.
+#include "samples.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "../encoder/error.h"
+#include "negatives.h"
+
+namespace csp {
+namespace {
+
+[[noreturn]] void throw_invalid_row(std::size_t row, const char *what, const char *hint) {
+    throw Error(ErrorKind::invalid_data, std::string("training rows contain ") + what,
+                "The first is row " + std::to_string(row + 1) + " of the source.", hint);
+}
+
+bool on_the_globe(const double *lonlat) {  // false for NaN too
+    return lonlat[0] >= -180 && lonlat[0] <= 180 && lonlat[1] >= -90 && lonlat[1] <= 90;
+}
+
+// A sum of finite floats is finite in double, so one test serves a whole row.
+bool all_finite(const float *values, int n) {
+    double sum = 0;
+    for (int i = 0; i < n; ++i) sum += std::abs(static_cast<double>(values[i]));
+    return std::isfinite(sum);
+}
+
+at::Tensor as_tensor(const RowIds &rows) {
+    return at::from_blob(const_cast<int64_t *>(rows.data()), {static_cast<int64_t>(rows.size())}, at::kLong);
+}
+
+}  // namespace
+
+void check_rows(const TrainingData &data) {
+    for (std::size_t i = 0; i < data.rows; ++i) {
+        if (!on_the_globe(data.lonlat + 2 * i)) {
+            throw_invalid_row(i, "a place that is not on the globe", "Give longitudes of -180 to 180 and latitudes of -90 to 90.");
+        }
+        const auto width = static_cast<std::size_t>(data.image_dim);
+        if (data.features && !all_finite(data.features + i * width, data.image_dim)) {
+            throw_invalid_row(i, "a feature that is NaN or infinite", "Leave such rows out of the source.");
+        }
+        if (data.classes && (data.classes[i] < -1 || data.classes[i] >= data.class_count)) {
+            throw_invalid_row(i, "a class number out of range", "");
+        }
+    }
+}
+
+Samples::Samples(const TrainingData &data, const ModelConfig &config, const at::TensorOptions &options)
+    : data_(data), options_(options), encoding_(make_position_encoding(config)) {
+    const auto rows = static_cast<int64_t>(data.rows);
+    if (data.features) images_ = at::from_blob(const_cast<float *>(data.features), {rows, data.image_dim}, at::kFloat);
+    const int64_t bytes = rows * feature_dim() * static_cast<int64_t>(sizeof(float));
+    if (bytes <= position_cache_limit) cache_ = at::empty({rows, feature_dim()}, at::kFloat);
+}
+
+bool Samples::encode_some() {
+    if (!cache_.defined() || encoded_ == data_.rows) return false;
+    const std::size_t count = std::min<std::size_t>(data_.rows - encoded_, 8192);
+    float *out = cache_.data_ptr<float>() + encoded_ * static_cast<std::size_t>(feature_dim());
+    encoding_->encode(data_.lonlat + 2 * encoded_, count, out);
+    encoded_ += count;
+    return true;
+}
+
+at::Tensor Samples::encode(const std::vector<double> &lonlat) const {
+    const std::size_t count = lonlat.size() / 2;
+    at::Tensor features = at::empty({static_cast<int64_t>(count), feature_dim()}, at::kFloat);
+    encoding_->encode(lonlat.data(), count, features.data_ptr<float>());
+    return features.to(options_);
+}
+
+at::Tensor Samples::position_features(const RowIds &rows) const {
+    if (cache_.defined()) return cache_.index_select(0, as_tensor(rows)).to(options_);
+    std::vector<double> lonlat;
+    lonlat.reserve(2 * rows.size());
+    for (int64_t row : rows) lonlat.insert(lonlat.end(), data_.lonlat + 2 * row, data_.lonlat + 2 * row + 2);
+    return encode(lonlat);
+}
+
+at::Tensor Samples::random_position_features(std::size_t count, RandomStream &random) const {
+    std::vector<double> lonlat(2 * count);
+    sample_locations(random, lonlat);
+    return encode(lonlat);
+}
+
+at::Tensor Samples::images(const RowIds &rows) const { return images_.index_select(0, as_tensor(rows)).to(options_); }
+
+at::Tensor Samples::classes(const RowIds &rows) const {
+    at::Tensor ids = at::empty({static_cast<int64_t>(rows.size())}, at::kLong);
+    std::transform(rows.begin(), rows.end(), ids.data_ptr<int64_t>(), [&](int64_t row) { return data_.classes[row]; });
+    return ids.to(options_.device());
+}
+
+Epoch::Epoch(const RowIds &rows, int batch_size, RandomStream &random) : batch_size_(batch_size) {
+    for (int64_t i : random.permutation(static_cast<int64_t>(rows.size()))) rows_.push_back(rows[static_cast<std::size_t>(i)]);
+}
+
+int64_t Epoch::batches(std::size_t rows, int batch_size) {
+    const auto n = static_cast<int64_t>(rows);
+    return std::max<int64_t>(1, n / batch_size + (n % batch_size > 1));
+}
+
+RowIds Epoch::batch(int64_t index) const {
+    const auto begin = rows_.begin() + index * batch_size_;
+    return RowIds(begin, index + 1 == batches() ? rows_.end() : begin + batch_size_);
+}
+
+}  // namespace csp

@@ -1,0 +1,64 @@
+// The rows of a run as tensors, and how an epoch goes through them.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <vector>
+
+#include "../encoder/position_encoding.h"
+#include "random.h"
+#include "trainer.h"
+
+namespace csp {
+
+using RowIds = std::vector<int64_t>;
+
+// Throws Error(invalid_data) for coordinates off the globe, features that are not finite, or
+// class ids without a class.
+void check_rows(const TrainingData &data);
+
+// Tensors of rows picked by number, on the device of `options`.
+class Samples {
+public:
+    // data must outlive this object.
+    Samples(const TrainingData &data, const ModelConfig &config, const at::TensorOptions &options);
+
+    // Computes the next position features to be kept in memory, in portions short enough to
+    // answer an interrupt between them; false when there are none left.
+    bool encode_some();
+
+    int feature_dim() const { return encoding_->dim(); }
+
+    at::Tensor position_features(const RowIds &rows) const;                            // (n, feature_dim)
+    at::Tensor random_position_features(std::size_t count, RandomStream &random) const;  // (count, feature_dim)
+    at::Tensor images(const RowIds &rows) const;                                        // (n, image_dim)
+    at::Tensor classes(const RowIds &rows) const;                                       // (n) int64
+
+private:
+    at::Tensor encode(const std::vector<double> &lonlat) const;
+
+    const TrainingData &data_;
+    at::TensorOptions options_;
+    std::unique_ptr<PositionEncoding> encoding_;
+    at::Tensor images_;       // (rows, image_dim): the caller's memory
+    at::Tensor cache_;        // (rows, feature_dim) on the host; undefined if it would be too large
+    std::size_t encoded_ = 0;  // rows of the cache that are filled
+};
+
+// One epoch: every row once, in a new order. The last batch may be smaller, but a single row
+// joins the batch before it: alone it would have nothing to be told from.
+class Epoch {
+public:
+    Epoch(const RowIds &rows, int batch_size, RandomStream &random);
+
+    static int64_t batches(std::size_t rows, int batch_size);
+    int64_t batches() const { return batches(rows_.size(), batch_size_); }
+    RowIds batch(int64_t index) const;
+
+private:
+    RowIds rows_;
+    int batch_size_;
+};
+
+}  // namespace csp

@@ -1,0 +1,105 @@
+// Front header of the training room: plain C++ types, no torch.
+//
+// csp_train.so exports one C symbol, csp_training_library(), that gives a table of
+// functions; nothing else of it is linked by name.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "../encoder/config.h"
+#include "../encoder/tensors.h"
+#include "options.h"
+
+namespace csp {
+
+// The rows of a run, borrowed: they must outlive the Trainer.
+struct TrainingData {
+    std::size_t rows = 0;
+    const double *lonlat = nullptr;        // rows x 2, degrees
+    const float *features = nullptr;       // rows x image_dim; null: supervised stage only
+    int image_dim = 0;
+    const int32_t *classes = nullptr;      // rows; -1: no label; null: pre-training only
+    int class_count = 0;
+    const uint8_t *validation = nullptr;   // rows; 1: held out of training; null: none are
+    const TensorMap *initial = nullptr;    // tensors of a model to go on from, by the names of
+                                           // encoder/model.h; null: start anew
+};
+
+enum class Stage { pretraining, supervised };
+inline const char *to_string(Stage stage) { return stage == Stage::pretraining ? "pretraining" : "supervised"; }
+
+// The figures of one finished epoch. NaN where a figure does not apply.
+struct EpochMetrics {
+    Stage stage = Stage::pretraining;
+    int epoch = 0;  // from 1
+    double learning_rate = 0;
+    double loss = 0;              // mean over the epoch's batches
+    double loss_in_batch = 0;     // the three terms of pre-training, unweighted
+    double loss_negative = 0;
+    double loss_dropout = 0;
+    // Pre-training: the in-batch term of up to one batch of validation rows. Supervised: the
+    // loss of the true class, cross-entropy or -ln(P + 1e-5), averaged over validation rows.
+    double validation_loss = 0;
+    double validation_top1 = 0;   // supervised: share of validation rows ranked first
+    double seconds = 0;
+};
+
+struct Progress {
+    Stage stage = Stage::pretraining;
+    int epoch = 0, epochs = 0;    // of the stage; epoch counts from 1
+    int64_t batch = 0, batches = 0;  // of the epoch
+    double loss = 0;              // of the last batch
+    double rows_per_second = 0;
+    bool epoch_finished = false;  // then metrics is set
+    EpochMetrics metrics;
+};
+
+struct TrainedModel {
+    ModelConfig config;
+    TensorMap tensors;  // by the names of encoder/model.h
+};
+
+// A run of both stages, driven in slices so that the caller can answer interrupts between
+// them. Not thread-safe; all functions throw csp::Error only.
+class Trainer {
+public:
+    virtual ~Trainer() = default;
+
+    // Trains for about `seconds`, at least one batch, and returns early at the end of an
+    // epoch, with its metrics. False, without any work, once both stages are finished: the
+    // call after the one that brought the last epoch's metrics. Throws
+    // Error(invalid_parameter) if the loss is no longer finite. A run does not depend on how
+    // it is cut into slices.
+    virtual bool advance(double seconds, Progress &progress) = 0;
+
+    // The model as it stands; meaningful after advance() returned false. image_dim is 0 if
+    // nothing trained the image side, class_count if nothing trained the class head; then the
+    // model has no labels.
+    virtual TrainedModel finish() = 0;
+
+    // "cpu", "cuda:0", ...
+    virtual std::string device() const = 0;
+};
+
+struct TrainingLibrary {
+    int version;  // training_library_version when both were compiled together
+    // Validates data against options; throws Error(invalid_data) for fewer rows than a run
+    // needs or one class only.
+    std::unique_ptr<Trainer> (*make_trainer)(const TrainingOptions &options, const TrainingData &data);
+    // Versions of LibTorch and BLAS, number of CUDA devices; and, if BLAS is the slow
+    // reference one, a sentence that says so.
+    std::string (*torch_version)();
+    std::string (*blas_name)();
+    std::string (*blas_warning)();
+    int (*cuda_devices)();
+};
+
+constexpr int training_library_version = 1;
+
+}  // namespace csp
+
+extern "C" const csp::TrainingLibrary *csp_training_library();
