@@ -39,7 +39,8 @@ cluster_start() {
         unset "$setting"
     done
     cluster_user=$(unprivileged_user)
-    trap cluster_stop EXIT
+    # A script with a cleanup of its own calls cluster_stop there.
+    [ -n "$(trap -p EXIT)" ] || trap cluster_stop EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM
     cluster_dir=$(mktemp -d "${TMPDIR:-/tmp}/csp_ext.XXXXXX")

@@ -98,6 +98,7 @@ TrainingOptions options_from_jsonb(FunctionCallInfo fcinfo, int argument) {
     JsonbIterator *iterator = server_call([&] { return JsonbIteratorInit(&jsonb->root); });
     JsonbValue value;
     std::string name;
+    std::vector<OptionValue> values;
     for (;;) {
         JsonbIteratorToken token = server_call([&] { return JsonbIteratorNext(&iterator, &value, true); });
         if (token == WJB_DONE)
@@ -106,9 +107,10 @@ TrainingOptions options_from_jsonb(FunctionCallInfo fcinfo, int argument) {
             name.assign(value.val.string.val, value.val.string.len);
         else if (token == WJB_VALUE) {
             JsonScalar scalar = json_scalar(value);
-            set_option(options, name, scalar.kind, scalar.text);
+            values.push_back({name, scalar.kind, scalar.text});
         }
     }
+    set_options(options, values);
     validate(options);
     return options;
 }

@@ -61,15 +61,17 @@ TrainingOptions read_options(int64 run) {
                                "FROM csp.run r, LATERAL pg_catalog.jsonb_each(r.options) o "
                                "WHERE r.id OPERATOR(pg_catalog.=) $1",
                                SpiArguments().add(run));
-    TrainingOptions options;
+    std::vector<OptionValue> values;
     for (uint64 i = 0; i < rows.count(); ++i) {
         std::string type = rows.text(i, 2);
         OptionKind kind = type == "number"    ? OptionKind::number
                           : type == "boolean" ? OptionKind::boolean
                           : type == "string"  ? OptionKind::text
                                               : OptionKind::other;
-        set_option(options, rows.text(i, 1), kind, rows.text(i, 3));
+        values.push_back({rows.text(i, 1), kind, rows.text(i, 3)});
     }
+    TrainingOptions options;
+    set_options(options, values);
     return options;
 }
 

@@ -122,7 +122,6 @@ private:
             note(progress);
             check_for_interrupts();
         }
-        note(progress);
         trained_.model = trainer->finish();
     }
 
@@ -138,6 +137,7 @@ private:
 
     // Keeps the figures of finished epochs and writes what has gathered from time to time.
     void note(const Progress &progress) {
+        last_progress_ = progress;
         if (progress.epoch_finished) {
             pending_metrics_.push_back(progress.metrics);
             trained_.last_metrics = progress.metrics;
@@ -160,6 +160,7 @@ private:
     void publish_model() {
         trained_.seconds = now_seconds() - started_;
         write_transaction([&] {
+            record_progress(run_, last_progress_);
             write_metrics();
             publish(run_, stored_, rows_, trained_);
         });
@@ -171,6 +172,7 @@ private:
     TrainingData data_;
     TrainedVersion trained_;
     std::vector<EpochMetrics> pending_metrics_;
+    Progress last_progress_;
     double started_ = 0;
     double last_write_ = 0;
 };

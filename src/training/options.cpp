@@ -110,6 +110,14 @@ void parse_device(Options &options, const std::string &word) {
     options.device = word;
 }
 
+// Radii are in degrees for grid and in radians for the spherical encodings.
+void set_position_encoding(Options &options, const std::string &name) {
+    options.model.position_encoding = canonical_position_encoding(name);
+    const bool grid = options.model.position_encoding == "grid";
+    options.model.min_radius = grid ? 0.5 : 0.06;
+    options.model.max_radius = grid ? 57.3 : 1;
+}
+
 #define FIELD(type, member) [](Options &o) -> type & { return o.member; }
 
 const std::vector<Option> &table() {
@@ -117,12 +125,12 @@ const std::vector<Option> &table() {
         // Architecture.
         {"position_encoding", "spa_enc_type, spa_enc",
          WordField{[] { return join(position_encoding_names()); }, [](const Options &o) { return o.model.position_encoding; },
-                   [](Options &o, const std::string &w) { o.model.position_encoding = canonical_position_encoding(w); }},
-         "position encoding; published names are accepted too"},
+                   [](Options &o, const std::string &w) { set_position_encoding(o, w); }},
+         "position encoding; published names are accepted too; brings its own default radii"},
         {"frequencies", "frequency_num", IntegerField{FIELD(int, model.frequencies), 1, 1024},
          "number of scales of the position encoding"},
         {"min_radius", "min_radius", NumberField{FIELD(double, model.min_radius), 0, 1e6, true},
-         "finest scale; a period is 2 pi times it, in degrees for grid and theory, as a share of the globe for sphere*"},
+         "finest scale; a period is 2 pi times it, in degrees for grid, in radians for the spherical encodings"},
         {"max_radius", "max_radius", NumberField{FIELD(double, model.max_radius), 0, 1e6, true},
          "coarsest scale, in the unit of min_radius"},
         {"hidden_layers", "num_hidden_layer", IntegerField{FIELD(int, model.hidden_layers), 0, 16}, "hidden layers of the location encoder"},
@@ -345,10 +353,13 @@ std::string quoted(const std::string &text) {
 }  // namespace
 
 TrainingOptions::TrainingOptions() {
+    set_position_encoding(*this, "grid");
+    model.frequencies = 24;
     model.hidden_layers = 2;
     model.hidden_dim = 256;
-    model.embedding_dim = 128;
-    model.activate_embedding = false;
+    model.embedding_dim = 256;
+    model.activation = Activation::gelu;
+    model.activate_embedding = true;
     model.dropout = 0.1;
     model.class_head = ClassHead::softmax;
 }
@@ -386,6 +397,14 @@ void set_option(TrainingOptions &options, const std::string &name, OptionKind ki
                         [&](const BooleanField &f) { set_boolean(options, option, f, value); },
                         [&](const WordField &f) { f.parse(options, value); }},
                option.field);
+}
+
+void set_options(TrainingOptions &options, const std::vector<OptionValue> &values) {
+    const Option &encoding = find_option("position_encoding");
+    for (const OptionValue &value : values)
+        if (&find_option(value.name) == &encoding) set_option(options, value.name, value.kind, value.text);
+    for (const OptionValue &value : values)
+        if (&find_option(value.name) != &encoding) set_option(options, value.name, value.kind, value.text);
 }
 
 std::vector<std::pair<std::string, std::string>> list_options(const TrainingOptions &options) {

@@ -25,26 +25,26 @@ struct TrainingOptions {
     ModelConfig model;  // architecture; image_dim and class_count come from the data
 
     // Stage 1, contrastive pre-training: the MC objective of CSP (Mai et al., ICML 2023).
-    int pretrain_epochs = 150;
+    int pretrain_epochs = 40;
     double pretrain_learning_rate = 2e-3;
     Schedule pretrain_schedule = Schedule::cosine;
-    double temperature_in_batch = 0.2;   // [unsuper_temp_inbatch]
-    double temperature_negative = 0.2;   // [unsuper_temp_negloc]
-    double temperature_dropout = 0.2;    // [unsuper_temp_simcse]
+    double temperature_in_batch = 0.5;   // [unsuper_temp_inbatch]
+    double temperature_negative = 0.5;   // [unsuper_temp_negloc]
+    double temperature_dropout = 0.5;    // [unsuper_temp_simcse]
     double weight_in_batch = 1.0;
     double weight_negative = 1.0;        // [rand_sample_weight]
-    double weight_dropout = 1.0;         // [simcse_weight]
+    double weight_dropout = 0.1;         // [simcse_weight]
     int negatives = 1;                   // random locations a sample [num_neg_rand_loc]
 
     // Stage 2, supervised.
-    int epochs = 30;
-    int min_steps = 400;                 // more epochs are run where these are fewer batches
+    int epochs = 20;
+    int min_steps = 200;                 // more epochs are run where these are fewer batches
     int fine_tune_batch_size = 128;
     double learning_rate = 1e-3;
-    double encoder_learning_rate = 1.0;  // of everything but the class head, as a factor
+    double encoder_learning_rate = 0.3;  // of everything but the class head, as a factor
     Schedule schedule = Schedule::cosine;
     SupervisedLoss loss = SupervisedLoss::cross_entropy;
-    double label_smoothing = 0;          // of cross_entropy
+    double label_smoothing = 0.1;         // of cross_entropy
     double weight_background = 1.0;      // of random locations in full_loss
     double positive_weight = 0;          // of the true class in full_loss; 0: the number of classes
     double weight_contrastive = 0;       // of the objective of stage 1, kept up during stage 2
@@ -82,6 +82,15 @@ enum class OptionKind { number, boolean, text, other };
 // the detail and the nearest in the hint, and Error(invalid_parameter) for a wrong kind or a
 // value out of range.
 void set_option(TrainingOptions &options, const std::string &name, OptionKind kind, const std::string &value);
+
+// Sets several options, in whatever order they come: position_encoding is set first, since
+// it brings default radii of its own. Errors as set_option.
+struct OptionValue {
+    std::string name;
+    OptionKind kind;
+    std::string text;
+};
+void set_options(TrainingOptions &options, const std::vector<OptionValue> &values);
 
 // Checks what no single option shows (see csp::validate for the architecture).
 void validate(const TrainingOptions &options);
