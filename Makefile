@@ -18,15 +18,15 @@ EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" csp_ext.co
 # These targets need no PGXS: the scripts install what is missing, then call make again.
 .PHONY: deps demo test bench test-debian13 help
 deps:
-	tools/install_dependencies.sh
+	@tools/install_dependencies.sh
 demo:
-	MAKE='$(MAKE)' tools/demo.sh
+	@MAKE='$(MAKE)' tools/demo.sh
 test:
-	MAKE='$(MAKE)' tools/run_tests.sh
+	@MAKE='$(MAKE)' tools/run_tests.sh
 bench:
-	MAKE='$(MAKE)' bench/run.sh
+	@MAKE='$(MAKE)' bench/run.sh
 test-debian13:
-	MAKE='$(MAKE)' tools/debian13.sh
+	@MAKE='$(MAKE)' tools/debian13.sh
 help:
 	@sed -n 's/^#: \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
 
@@ -90,7 +90,8 @@ DATA_built = $(INSTALL_SCRIPT_SQL)
 EXTRA_CLEAN = build csp_train.so $(wildcard src/*/*.o src/*/*.d bench/*.o bench/*.d test/unit/*.o test/unit/*.d \
 	$(EXTENSION)--*.sql)
 
-REGRESS = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
+# In this order: each builds on the models and tables of those before.
+REGRESS = extension training_data train queries train_errors privileges drop
 REGRESS_OPTS = --inputdir=test
 ISOLATION = $(patsubst test/isolation/specs/%.spec,%,$(sort $(wildcard test/isolation/specs/*.spec)))
 ISOLATION_OPTS = --inputdir=test/isolation

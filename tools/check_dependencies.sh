@@ -14,11 +14,17 @@ recommended=()
 finds_header() {
     local header=$1
     shift
+    if ! command -v "$cxx" >/dev/null; then
+        [ -e "/usr/include/$header" ] || [ -e "/usr/include/eigen3/$header" ] ||
+            [ -e "${LIBTORCH:-/usr}/include/torch/csrc/api/include/$header" ]
+        return
+    fi
     printf '#if !__has_include(<%s>)\n#error missing\n#endif\n' "$header" |
         "$cxx" "$@" -std=c++17 -x c++ -fsyntax-only - 2>/dev/null
 }
 
 finds_library() {
+    command -v "$cxx" >/dev/null || return 0
     [ "$("$cxx" "${@:2}" -print-file-name="$1")" != "$1" ]
 }
 
@@ -36,26 +42,24 @@ elif [ ! -e "$("$pg_config" --sharedir)/extension/postgis.control" ]; then
     recommended+=("PostGIS, without which CREATE EXTENSION csp_ext fails: package postgresql-$major-postgis-3")
 fi
 
-if command -v "$cxx" >/dev/null; then
-    torch=(-isystem "${LIBTORCH:-/usr}/include/torch/csrc/api/include")
-    library=()
-    [ -z "${LIBTORCH:-}" ] || { torch+=(-isystem "$LIBTORCH/include"); library=(-B"$LIBTORCH/lib/"); }
-    if ! finds_header torch/torch.h "${torch[@]}" || ! finds_library libtorch_cpu.so "${library[@]}"; then
-        required+=("LibTorch${LIBTORCH:+ in $LIBTORCH}: package libtorch-dev, or set LIBTORCH to the prefix of an upstream one")
-    fi
-    if uses_header nlohmann/ && ! finds_header nlohmann/json.hpp; then
-        required+=("JSON for Modern C++: package nlohmann-json3-dev")
-    fi
-    if uses_header Eigen/ && ! finds_header Eigen/Core -isystem /usr/include/eigen3; then
-        required+=("Eigen: package libeigen3-dev")
-    fi
-    if ! finds_header gtest/gtest.h; then
-        recommended+=("GoogleTest, for make test-unit: package libgtest-dev")
-    fi
-    blas=$(ldconfig -p 2>/dev/null | grep -c libopenblas || true)
-    if [ -z "${LIBTORCH:-}" ] && [ "$blas" -eq 0 ]; then
-        recommended+=("OpenBLAS, without which training runs on the slow reference BLAS: package libopenblas0-pthread")
-    fi
+torch=(-isystem "${LIBTORCH:-/usr}/include/torch/csrc/api/include")
+library=()
+[ -z "${LIBTORCH:-}" ] || { torch+=(-isystem "$LIBTORCH/include"); library=(-B"$LIBTORCH/lib/"); }
+if ! finds_header torch/torch.h "${torch[@]}" || ! finds_library libtorch_cpu.so "${library[@]}"; then
+    required+=("LibTorch${LIBTORCH:+ in $LIBTORCH}: package libtorch-dev, or set LIBTORCH to the prefix of an upstream one")
+fi
+if uses_header nlohmann/ && ! finds_header nlohmann/json.hpp; then
+    required+=("JSON for Modern C++: package nlohmann-json3-dev")
+fi
+if uses_header Eigen/ && ! finds_header Eigen/Core -isystem /usr/include/eigen3; then
+    required+=("Eigen: package libeigen3-dev")
+fi
+if ! finds_header gtest/gtest.h; then
+    recommended+=("GoogleTest, for make test-unit: package libgtest-dev")
+fi
+blas=$(ldconfig -p 2>/dev/null | grep -c libopenblas || true)
+if [ -z "${LIBTORCH:-}" ] && [ "$blas" -eq 0 ]; then
+    recommended+=("OpenBLAS, without which training runs on the slow reference BLAS: package libopenblas0-pthread")
 fi
 
 if [ ${#recommended[@]} -gt 0 ]; then

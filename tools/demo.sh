@@ -10,13 +10,13 @@ tools/build_and_install.sh
 say "starting a private cluster ($("$PG_CONFIG" --version))"
 prepared=$SECONDS
 cluster_start "log_min_messages = warning"
-psql --no-psqlrc --quiet --file tools/demo.sql
+psql --no-psqlrc --quiet <tools/demo.sql
 
 say "what it took"
 libraries=$("$PG_CONFIG" --pkglibdir)
 echo "database            $(psql -XAtc 'SELECT pg_size_pretty(pg_database_size(current_database()))')"
 for object in csp_ext.so csp_train.so; do
-    echo "$(printf '%-19s' "$object") $(size "$libraries/$object" | awk 'NR == 2 { printf "%.1f MB", $4 / 1e6 }')"
+    echo "$(printf '%-19s' "$object") $(size "$libraries/$object" | awk 'NR == 2 { printf "%.1f MB of code and data", $4 / 1e6 }')"
 done
 echo "preparing           $prepared s (dependencies, build, installation)"
 echo "the demo itself     $((SECONDS - prepared)) s on $(nproc) processors"

@@ -62,7 +62,7 @@ int class_of_label(const Model &model, const std::string &label) {
     int index = model.class_index(label);
     if (index < 0)
         throw SqlError(ERRCODE_UNDEFINED_OBJECT, "label \"" + label + "\" does not exist in the model",
-                       list_labels(model), "Table csp.classes lists the labels of every model.");
+                       list_labels(model), "View csp.classes lists the labels of every model.");
     return index;
 }
 

@@ -49,13 +49,19 @@ std::string single_select(const std::string &source) {
         bool is_select;
         int statements, location, length;
     };
-    Extent extent = server_call([&] {
+    auto parse = [&] {
         List *statements = raw_parser(source.c_str(), RAW_PARSE_DEFAULT);
         if (list_length(statements) != 1)
             return Extent{false, list_length(statements), 0, 0};
         auto *statement = linitial_node(RawStmt, statements);
         return Extent{IsA(statement->stmt, SelectStmt), 1, statement->stmt_location, statement->stmt_len};
-    });
+    };
+    Extent extent;
+    try {
+        extent = server_call(parse);
+    } catch (const ServerError &error) {  // its cursor position would point into the CALL
+        throw SqlError(error.data()->sqlerrcode, error.what(), "The SELECT given as source cannot be parsed.", source_hint);
+    }
     if (!extent.is_select)
         throw SqlError(ERRCODE_SYNTAX_ERROR, "source must be a single SELECT",
                        extent.statements == 1 ? "It is a statement of another kind."

@@ -96,6 +96,7 @@ private:
         const int64_t limit = int64_t(csp_training_memory) * 1024;
         const RunRequest &request = stored_.request;
         in_transaction([&] { rows_ = read_training_rows(request.query, request.options, limit); });
+        require_rows();
         data_ = rows_.data(request.query);
         int64_t estimate = estimate_memory(request.options, data_.rows, data_.image_dim, data_.class_count);
         write_transaction([&] { record_rows(run_, rows_, estimate); });
@@ -104,6 +105,13 @@ private:
                         "It would need about " + std::to_string(estimate >> 20) + " MB for " +
                             std::to_string(data_.rows) + " rows.",
                         "Raise csp.training_memory, lower option batch_size, or train on fewer rows.");
+    }
+
+    void require_rows() const {
+        if (rows_.classes.empty())
+            throw Error(ErrorKind::invalid_data, "the source has no rows to train on",
+                        "Of " + std::to_string(rows_.read) + " rows, " + std::to_string(rows_.skipped_location) +
+                            " have no location and " + std::to_string(rows_.skipped_features) + " have no features.");
     }
 
     void train() {

@@ -35,7 +35,7 @@ at::Tensor negative_location_loss(const at::Tensor &u, const at::Tensor &v, cons
     const at::Tensor own = (u * v).sum(1, /*keepdim=*/true);
     const at::Tensor others = (random.view({-1, rows, u.size(1)}) * v).sum(2).t();
     const at::Tensor cosines = at::cat({own, others}, 1) / temperature;
-    return (cosines.logsumexp(1) - cosines.select(1, 0)).mean();
+    return -at::log_softmax(cosines, 1).select(1, 0).mean();
 }
 
 at::Tensor full_loss(const at::Tensor &scores, const at::Tensor &classes, const at::Tensor &background,

@@ -173,7 +173,7 @@ const std::vector<Option> &table() {
         // Stage 2.
         {"epochs", "num_epochs", IntegerField{FIELD(int, epochs), 0, 1000000}, "epochs of supervised training; 0: none"},
         {"min_steps", "", IntegerField{FIELD(int, min_steps), 0, 100000000},
-         "least number of batches of supervised training; with few labelled rows more epochs are run"},
+         "least number of batches of supervised training: with few labelled rows more epochs are run; 0 where epochs is given"},
         {"fine_tune_batch_size", "", IntegerField{FIELD(int, fine_tune_batch_size), 2, 65536}, "rows a batch of supervised training"},
         {"learning_rate", "lr", NumberField{FIELD(double, learning_rate), 0, 10, true}, "learning rate of supervised training"},
         {"encoder_learning_rate", "", NumberField{FIELD(double, encoder_learning_rate), 0, 100},
@@ -400,11 +400,19 @@ void set_option(TrainingOptions &options, const std::string &name, OptionKind ki
 }
 
 void set_options(TrainingOptions &options, const std::vector<OptionValue> &values) {
-    const Option &encoding = find_option("position_encoding");
+    const Option *encoding = &find_option("position_encoding");
+    const Option *epochs = &find_option("epochs");
+    auto brings_defaults = [&](const OptionValue &value) {
+        const Option *option = &find_option(value.name);
+        return option == encoding || option == epochs;
+    };
+    for (const OptionValue &value : values) {
+        if (!brings_defaults(value)) continue;
+        set_option(options, value.name, value.kind, value.text);
+        if (&find_option(value.name) == epochs) options.min_steps = 0;
+    }
     for (const OptionValue &value : values)
-        if (&find_option(value.name) == &encoding) set_option(options, value.name, value.kind, value.text);
-    for (const OptionValue &value : values)
-        if (&find_option(value.name) != &encoding) set_option(options, value.name, value.kind, value.text);
+        if (!brings_defaults(value)) set_option(options, value.name, value.kind, value.text);
 }
 
 std::vector<std::pair<std::string, std::string>> list_options(const TrainingOptions &options) {

@@ -84,7 +84,8 @@ enum class OptionKind { number, boolean, text, other };
 void set_option(TrainingOptions &options, const std::string &name, OptionKind kind, const std::string &value);
 
 // Sets several options, in whatever order they come: position_encoding is set first, since
-// it brings default radii of its own. Errors as set_option.
+// it brings default radii of its own, and epochs, since whoever gives a number of epochs
+// wants that many (min_steps becomes 0). Errors as set_option.
 struct OptionValue {
     std::string name;
     OptionKind kind;

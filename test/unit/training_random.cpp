@@ -1,0 +1,108 @@
+// Random numbers, random locations and the order of rows: repeatable, and with the right distribution.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+#include <vector>
+
+#include "../../src/training/negatives.h"
+#include "../../src/training/random.h"
+#include "../../src/training/samples.h"
+
+namespace csp {
+namespace {
+
+// Chi-square statistic of counts that are expected to be equal.
+double chi_square(const std::vector<int> &counts) {
+    double total = 0, statistic = 0;
+    for (int count : counts) total += count;
+    const double expected = total / static_cast<double>(counts.size());
+    for (int count : counts) statistic += (count - expected) * (count - expected) / expected;
+    return statistic;
+}
+
+TEST(Random, StreamsAreRepeatableAndIndependent) {
+    RandomStream a(7, RandomPurpose::order), again(7, RandomPurpose::order);
+    RandomStream other_seed(8, RandomPurpose::order), other_purpose(7, RandomPurpose::negatives);
+    for (int i = 0; i < 100; ++i) {
+        const uint64_t bits = a.next();
+        EXPECT_EQ(bits, again.next());
+        EXPECT_NE(bits, other_seed.next());
+        EXPECT_NE(bits, other_purpose.next());
+    }
+}
+
+TEST(Random, BelowReachesEveryNumberEquallyOften) {
+    RandomStream random(1, RandomPurpose::order);
+    std::vector<int> counts(7);
+    for (int i = 0; i < 70000; ++i) ++counts[random.below(7)];
+    EXPECT_LT(chi_square(counts), 22.5);  // 6 degrees of freedom: exceeded once in 1,000
+}
+
+TEST(Random, PermutationsHoldEveryRowOnce) {
+    RandomStream random(1, RandomPurpose::order);
+    std::vector<int> first_places(5);
+    for (int i = 0; i < 5000; ++i) {
+        std::vector<int64_t> order = random.permutation(5);
+        ++first_places[static_cast<std::size_t>(order.front())];
+        std::sort(order.begin(), order.end());
+        EXPECT_EQ(order, (std::vector<int64_t>{0, 1, 2, 3, 4}));
+    }
+    EXPECT_LT(chi_square(first_places), 18.5);  // 4 degrees of freedom: once in 1,000
+    EXPECT_TRUE(random.permutation(0).empty());
+}
+
+TEST(Random, DropoutMasksKeepTheMean) {
+    for (double drop : {0.1, 0.5, 0.95}) {
+        RandomStream random(3, RandomPurpose::dropout);
+        std::vector<float> mask(100003);  // not a multiple of four
+        random.fill_dropout_mask(mask.data(), mask.size(), drop);
+        const auto dropped = static_cast<double>(std::count(mask.begin(), mask.end(), 0.0f));
+        const double n = static_cast<double>(mask.size());
+        EXPECT_NEAR(dropped / n, drop, 4 * std::sqrt(drop * (1 - drop) / n));
+        const std::set<float> values(mask.begin(), mask.end());
+        EXPECT_EQ(values, (std::set<float>{0.0f, static_cast<float>(1 / (1 - drop))}));
+    }
+}
+
+// Boxes of equal area: 10 of longitude by 10 of sin(latitude).
+TEST(Negatives, AreUniformByArea) {
+    RandomStream random(5, RandomPurpose::negatives);
+    std::vector<double> lonlat(2 * 100000);
+    sample_locations(random, lonlat);
+    std::vector<int> boxes(100);
+    int beyond_60 = 0;
+    for (std::size_t i = 0; i < lonlat.size(); i += 2) {
+        const double lon = lonlat[i], lat = lonlat[i + 1];
+        ASSERT_TRUE(lon >= -180 && lon < 180 && lat >= -90 && lat <= 90);
+        const auto column = static_cast<std::size_t>((lon + 180) / 36);
+        const double height = (std::sin(lat * 3.14159265358979323846 / 180) + 1) * 5;
+        ++boxes[column * 10 + std::min<std::size_t>(static_cast<std::size_t>(height), 9)];
+        beyond_60 += std::abs(lat) > 60;
+    }
+    EXPECT_LT(chi_square(boxes), 148.3);  // 99 degrees of freedom: once in 1,000
+    EXPECT_NEAR(beyond_60 / 100000.0, 0.134, 0.004);
+}
+
+TEST(Epoch, HoldsEveryRowOnceAndLeavesNoneAlone) {
+    for (std::size_t rows : {2u, 3u, 8u, 9u, 10u, 17u, 100u}) {
+        for (int batch_size : {2, 4, 8, 512}) {
+            RowIds ids(rows), seen;
+            for (std::size_t i = 0; i < rows; ++i) ids[i] = static_cast<int64_t>(3 * i);
+            RandomStream random(1, RandomPurpose::order);
+            const Epoch epoch(ids, batch_size, random);
+            for (int64_t b = 0; b < epoch.batches(); ++b) {
+                const RowIds batch = epoch.batch(b);
+                EXPECT_GE(batch.size(), 2u) << rows << " rows in batches of " << batch_size;
+                EXPECT_LE(batch.size(), static_cast<std::size_t>(batch_size) + 1);
+                seen.insert(seen.end(), batch.begin(), batch.end());
+            }
+            std::sort(seen.begin(), seen.end());
+            EXPECT_EQ(seen, ids);
+        }
+    }
+}
+
+}  // namespace
+}  // namespace csp

@@ -1,0 +1,361 @@
+// Whole runs of both stages on small made-up data.
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <new>
+#include <vector>
+
+#include "../../src/encoder/error.h"
+#include "../../src/encoder/model.h"
+#include "../../src/training/device.h"
+#include "../../src/training/make_trainer.h"
+#include "../../src/training/random.h"
+#include "../../src/training/torch_guard.h"
+
+namespace csp {
+namespace {
+
+// Places of three zones of latitude, the classes; images tell longitude and latitude.
+struct ToyData {
+    std::vector<double> lonlat;
+    std::vector<float> features;
+    std::vector<int32_t> classes;
+    std::vector<uint8_t> validation;
+
+    explicit ToyData(std::size_t rows) {
+        RandomStream random(42, RandomPurpose::order);
+        for (std::size_t i = 0; i < rows; ++i) {
+            const double lon = 300 * random.uniform() - 150, lat = 120 * random.uniform() - 60;
+            lonlat.insert(lonlat.end(), {lon, lat});
+            for (double angle : {lon, lat, 2 * lon, 2 * lat}) {
+                features.push_back(static_cast<float>(std::sin(angle / 57.3)));
+                features.push_back(static_cast<float>(std::cos(angle / 57.3)));
+            }
+            classes.push_back(i % 3 == 0 ? -1 : lat < -20 ? 0 : lat < 20 ? 1 : 2);
+            validation.push_back(i % 10 == 4);
+        }
+    }
+
+    TrainingData view() const {
+        TrainingData data;
+        data.rows = validation.size();
+        data.lonlat = lonlat.data();
+        data.features = features.data();
+        data.image_dim = 8;
+        data.classes = classes.data();
+        data.class_count = 3;
+        data.validation = validation.data();
+        return data;
+    }
+};
+
+TrainingOptions small_options() {
+    TrainingOptions options;
+    options.model.frequencies = 8;
+    options.model.min_radius = 5;
+    options.model.max_radius = 60;
+    options.model.hidden_layers = 1;
+    options.model.hidden_dim = 64;
+    options.model.embedding_dim = 32;
+    options.pretrain_epochs = 15;
+    options.epochs = 15;
+    options.min_steps = 0;
+    options.batch_size = 64;
+    options.fine_tune_batch_size = 32;
+    options.device = "cpu";
+    return options;
+}
+
+struct FinishedRun {
+    std::vector<EpochMetrics> epochs;
+    TrainedModel model;
+};
+
+FinishedRun train(const TrainingOptions &options, const TrainingData &data, double slice = 0.05) {
+    const auto trainer = make_trainer(options, data);
+    FinishedRun run;
+    Progress progress;
+    while (trainer->advance(slice, progress)) {
+        if (progress.epoch_finished) run.epochs.push_back(progress.metrics);
+    }
+    EXPECT_FALSE(trainer->advance(slice, progress));
+    run.model = trainer->finish();
+    return run;
+}
+
+Error error_of(const std::function<void()> &call) {
+    try {
+        call();
+    } catch (const Error &error) {
+        return error;
+    }
+    ADD_FAILURE() << "no error was thrown";
+    return Error(ErrorKind::internal, "");
+}
+
+void expect_equal_tensors(const TensorMap &a, const TensorMap &b) {
+    ASSERT_EQ(a.size(), b.size());
+    for (const auto &[name, tensor] : a) EXPECT_EQ(tensor.values, b.at(name).values) << name;
+}
+
+TEST(Trainer, LearnsInBothStagesAndGivesAWorkingModel) {
+    const ToyData toy(600);
+    const FinishedRun run = train(small_options(), toy.view());
+    ASSERT_EQ(run.epochs.size(), 30u);
+    const EpochMetrics &first = run.epochs[0], &pretrained = run.epochs[14], &last = run.epochs[29];
+    EXPECT_EQ(first.stage, Stage::pretraining);
+    EXPECT_EQ(pretrained.epoch, 15);
+    EXPECT_EQ(last.stage, Stage::supervised);
+    EXPECT_LT(pretrained.loss, 0.9 * first.loss);
+    EXPECT_LT(pretrained.loss_in_batch, first.loss_in_batch);
+    EXPECT_LT(pretrained.validation_loss, 0.9 * first.validation_loss);
+    EXPECT_TRUE(std::isnan(first.validation_top1));
+    EXPECT_TRUE(std::isnan(last.loss_in_batch));
+    EXPECT_LT(last.loss, run.epochs[15].loss);
+    EXPECT_GT(last.validation_top1, 0.85);
+
+    const Model model(run.model.config, {"south", "middle", "north"}, run.model.tensors);
+    const double north[] = {10, 50};
+    std::vector<float> embedding(32), probabilities(3);
+    model.embed(north, 1, embedding.data());
+    model.probabilities(embedding.data(), 1, probabilities.data());
+    EXPECT_GT(probabilities[2], 0.5);
+}
+
+TEST(Trainer, TheSameSeedGivesTheSameWeightsHoweverItIsSliced) {
+    const ToyData toy(200);
+    TrainingOptions options = small_options();
+    options.pretrain_epochs = options.epochs = 3;
+    const FinishedRun a = train(options, toy.view(), 10), b = train(options, toy.view(), 0);
+    expect_equal_tensors(a.model.tensors, b.model.tensors);
+    options.seed = 1;
+    const FinishedRun c = train(options, toy.view());
+    for (const auto &[name, tensor] : a.model.tensors) {
+        EXPECT_NE(tensor.values, c.model.tensors.at(name).values) << name;
+    }
+}
+
+TEST(Trainer, TheSameSeedGivesTheSameWeightsWithTwoThreads) {
+    const ToyData toy(200);
+    TrainingOptions options = small_options();
+    options.pretrain_epochs = options.epochs = 2;
+    options.threads = 2;
+    expect_equal_tensors(train(options, toy.view()).model.tensors, train(options, toy.view()).model.tensors);
+}
+
+TEST(Trainer, RowsHeldOutDoNotInfluenceTheWeights) {
+    ToyData toy(200), changed(200);
+    for (std::size_t i = 4; i < 200; i += 10) {
+        std::fill_n(changed.features.begin() + static_cast<std::ptrdiff_t>(8 * i), 8, 3.0f);
+        if (changed.classes[i] >= 0) changed.classes[i] = (changed.classes[i] + 1) % 3;
+    }
+    TrainingOptions options = small_options();
+    options.pretrain_epochs = options.epochs = 2;
+    options.weight_contrastive = 0.5;
+    const FinishedRun a = train(options, toy.view()), b = train(options, changed.view());
+    expect_equal_tensors(a.model.tensors, b.model.tensors);
+    EXPECT_NE(a.epochs.front().validation_loss, b.epochs.front().validation_loss);
+    EXPECT_NE(a.epochs.back().validation_loss, b.epochs.back().validation_loss);
+}
+
+TEST(Trainer, EachStageRunsAlone) {
+    const ToyData toy(200);
+    TrainingOptions options = small_options();
+    options.pretrain_epochs = options.epochs = 2;
+    TrainingData no_labels = toy.view(), no_features = toy.view();
+    no_labels.classes = nullptr;
+    no_labels.class_count = 0;
+    no_features.features = nullptr;
+    no_features.image_dim = 0;
+    const FinishedRun pretrained = train(options, no_labels), supervised = train(options, no_features);
+    ASSERT_EQ(pretrained.epochs.size(), 2u);
+    EXPECT_EQ(pretrained.model.config.class_count, 0);
+    EXPECT_EQ(pretrained.model.tensors.count("class_emb.weight"), 0u);
+    EXPECT_EQ(pretrained.model.config.image_dim, 8);
+    ASSERT_EQ(supervised.epochs.size(), 2u);
+    EXPECT_EQ(supervised.epochs.front().stage, Stage::supervised);
+    EXPECT_EQ(supervised.model.config.image_dim, 0);
+    EXPECT_EQ(supervised.model.tensors.count("img_dec.weight"), 0u);
+    EXPECT_NO_THROW(Model(pretrained.model.config, {}, pretrained.model.tensors));
+    EXPECT_NO_THROW(Model(supervised.model.config, {"a", "b", "c"}, supervised.model.tensors));
+}
+
+TEST(Trainer, EveryOptionOfTheObjectivesTrains) {
+    const ToyData toy(300);
+    const std::function<void(TrainingOptions &)> variants[] = {
+        [](TrainingOptions &o) { o.weight_negative = 0; },
+        [](TrainingOptions &o) { o.weight_dropout = 0; },
+        [](TrainingOptions &o) { o.weight_in_batch = 0; },
+        [](TrainingOptions &o) { o.negatives = 3; },
+        [](TrainingOptions &o) { o.loss = SupervisedLoss::full_loss; },
+        [](TrainingOptions &o) { o.loss = SupervisedLoss::full_loss, o.weight_background = 0, o.positive_weight = 2; },
+        [](TrainingOptions &o) { o.weight_contrastive = 0.5; },
+        [](TrainingOptions &o) { o.encoder_learning_rate = 0; },
+        [](TrainingOptions &o) { o.model.dropout = 0, o.model.hidden_layers = 0; },
+        [](TrainingOptions &o) { o.schedule = Schedule::exponential, o.pretrain_schedule = Schedule::constant; }};
+    for (std::size_t i = 0; i < std::size(variants); ++i) {
+        SCOPED_TRACE("variant " + std::to_string(i));
+        TrainingOptions options = small_options();
+        options.pretrain_epochs = options.epochs = 6;
+        variants[i](options);
+        const FinishedRun run = train(options, toy.view());
+        EXPECT_LT(run.epochs[5].loss, run.epochs[0].loss);
+        EXPECT_LT(run.epochs[11].loss, run.epochs[6].loss);
+        EXPECT_EQ(run.model.config.class_head,
+                  options.loss == SupervisedLoss::full_loss ? ClassHead::sigmoid : ClassHead::softmax);
+    }
+}
+
+TEST(Trainer, TermsOfWeightZeroAreNotComputed) {
+    const ToyData toy(100);
+    TrainingOptions options = small_options();
+    options.pretrain_epochs = 1;
+    options.weight_negative = options.weight_dropout = 0;
+    const EpochMetrics metrics = train(options, toy.view()).epochs.front();
+    EXPECT_TRUE(std::isnan(metrics.loss_negative));
+    EXPECT_TRUE(std::isnan(metrics.loss_dropout));
+    EXPECT_NEAR(metrics.loss, metrics.loss_in_batch, 1e-6);
+}
+
+TEST(Trainer, MinStepsAddsEpochs) {
+    const ToyData toy(100);  // 60 labelled training rows: 2 batches of 32
+    TrainingOptions options = small_options();
+    options.pretrain_epochs = 0;
+    options.epochs = 3;
+    options.min_steps = 21;
+    EXPECT_EQ(train(options, toy.view()).epochs.size(), 11u);
+}
+
+TEST(Trainer, GoesOnFromAGivenModel) {
+    const ToyData toy(200);
+    TrainingOptions options = small_options();
+    const TrainedModel first = train(options, toy.view()).model;
+    TrainingData data = toy.view();
+    data.initial = &first.tensors;
+    options.pretrain_epochs = 0;
+    options.epochs = 1;
+    options.learning_rate = 1e-9;
+    const FinishedRun again = train(options, data);
+    for (const auto &[name, tensor] : first.tensors) {
+        for (std::size_t i = 0; i < tensor.values.size(); ++i) {
+            ASSERT_NEAR(tensor.values[i], again.model.tensors.at(name).values[i], 1e-6) << name;
+        }
+    }
+    options.model.hidden_dim = 32;
+    EXPECT_EQ(error_of([&] { make_trainer(options, data); }).kind(), ErrorKind::invalid_data);
+}
+
+TEST(Trainer, SlicesAreShort) {
+    const ToyData toy(3000);
+    TrainingOptions options = small_options();
+    options.pretrain_epochs = 2;
+    options.epochs = 1;
+    const auto trainer = make_trainer(options, toy.view());
+    Progress progress;
+    int slices = 0;
+    auto start = std::chrono::steady_clock::now();
+    while (trainer->advance(0.005, progress)) {
+        ++slices;
+        const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+        EXPECT_LT(seconds, 1.0);
+        EXPECT_GE(progress.epoch, 1);
+        EXPECT_LE(progress.epoch, progress.epochs);
+        EXPECT_LE(progress.batch, progress.batches);
+        start = std::chrono::steady_clock::now();
+    }
+    EXPECT_GT(slices, 3);
+}
+
+TEST(Trainer, DataThatCannotBeTrainedOnIsAnError) {
+    struct Wrong {
+        const char *what;
+        std::function<void(ToyData &, TrainingData &)> change;
+    };
+    const float nan = std::numeric_limits<float>::quiet_NaN(), infinity = std::numeric_limits<float>::infinity();
+    const Wrong wrong[] = {
+        {"no rows", [](ToyData &, TrainingData &d) { d.rows = 0; }},
+        {"one row", [](ToyData &, TrainingData &d) { d.rows = 1; }},
+        {"all held out", [](ToyData &t, TrainingData &) { std::fill(t.validation.begin(), t.validation.end(), 1); }},
+        {"no label", [](ToyData &t, TrainingData &) { std::fill(t.classes.begin(), t.classes.end(), -1); }},
+        {"one class", [](ToyData &t, TrainingData &) { std::fill(t.classes.begin(), t.classes.end(), 1); }},
+        {"class too large", [](ToyData &t, TrainingData &) { t.classes[5] = 3; }},
+        {"class too small", [](ToyData &t, TrainingData &) { t.classes[5] = -2; }},
+        {"NaN feature", [=](ToyData &t, TrainingData &) { t.features[17] = nan; }},
+        {"infinite feature", [=](ToyData &t, TrainingData &) { t.features.back() = infinity; }},
+        {"NaN longitude", [=](ToyData &t, TrainingData &) { t.lonlat[6] = nan; }},
+        {"latitude off the globe", [](ToyData &t, TrainingData &) { t.lonlat[7] = 90.1; }},
+    };
+    for (const Wrong &w : wrong) {
+        SCOPED_TRACE(w.what);
+        ToyData toy(50);
+        TrainingData data = toy.view();
+        w.change(toy, data);
+        const Error error = error_of([&] { make_trainer(small_options(), data); });
+        EXPECT_EQ(error.kind(), ErrorKind::invalid_data) << error.message();
+        EXPECT_FALSE(error.message().empty() || error.detail().empty());
+    }
+    ToyData toy(50);
+    TrainingData nothing = toy.view();
+    nothing.features = nullptr;
+    nothing.classes = nullptr;
+    EXPECT_EQ(error_of([&] { make_trainer(small_options(), nothing); }).kind(), ErrorKind::invalid_parameter);
+}
+
+TEST(Trainer, ALossThatExplodesIsAnErrorThatNamesTheRemedy) {
+    const ToyData toy(100);
+    TrainingOptions options = small_options();
+    options.learning_rate = 10;
+    options.encoder_learning_rate = 100;
+    options.pretrain_epochs = 0;
+    options.epochs = 200;
+    options.model.layer_norm = false;
+    options.model.activation = Activation::leakyrelu;
+    options.model.hidden_layers = 6;
+    options.schedule = Schedule::constant;
+    const Error error = error_of([&] { train(options, toy.view()); });
+    EXPECT_EQ(error.kind(), ErrorKind::invalid_parameter);
+    EXPECT_NE(error.hint().find("learning_rate"), std::string::npos);
+}
+
+TEST(Trainer, ADeviceThatIsNotThereIsAnError) {
+    const ToyData toy(50);
+    TrainingOptions options = small_options();
+    options.device = "cuda:" + std::to_string(cuda_device_count());
+    EXPECT_EQ(error_of([&] { make_trainer(options, toy.view()); }).kind(), ErrorKind::not_supported);
+    options.device = "auto";
+    EXPECT_EQ(make_trainer(options, toy.view())->device(), cuda_device_count() > 0 ? "cuda:0" : "cpu");
+}
+
+TEST(Guard, LibTorchsErrorsBecomeOneLine) {
+    const Error error = error_of([] { guarded([] { at::matmul(at::zeros({2, 3}), at::zeros({2, 3})); }); });
+    EXPECT_EQ(error.kind(), ErrorKind::external_library);
+    EXPECT_EQ(error.message().find('\n'), std::string::npos);
+    EXPECT_NE(error.message().find("mat1 and mat2"), std::string::npos) << error.message();
+}
+
+TEST(Guard, AnAllocationThatFailsIsToldApart) {
+    const Error torch_error = error_of([] { guarded([] { at::empty({int64_t{1} << 50}, at::kFloat); }); });
+    EXPECT_EQ(torch_error.kind(), ErrorKind::out_of_memory) << torch_error.message();
+    EXPECT_FALSE(torch_error.hint().empty());
+    EXPECT_EQ(error_of([] { guarded([] { throw std::bad_alloc(); }); }).kind(), ErrorKind::out_of_memory);
+    EXPECT_EQ(error_of([] { guarded([] { throw 1; }); }).kind(), ErrorKind::external_library);
+    EXPECT_EQ(error_of([] { guarded([] { throw Error(ErrorKind::internal, "kept"); }); }).message(), "kept");
+}
+
+TEST(Library, TellsWhatItComputesWith) {
+    const TrainingLibrary *library = csp_training_library();
+    EXPECT_EQ(library->version, training_library_version);
+    EXPECT_NE(library->torch_version().find('.'), std::string::npos);
+    EXPECT_FALSE(library->blas_name().empty());
+    EXPECT_GE(library->cuda_devices(), 0);
+    const bool warns = !library->blas_warning().empty();
+    EXPECT_EQ(warns, library->blas_name().find("reference") != std::string::npos) << library->blas_name();
+}
+
+}  // namespace
+}  // namespace csp
