@@ -93,7 +93,10 @@ EXTRA_CLEAN = build csp_train.so $(wildcard src/*/*.o src/*/*.d bench/*.o bench/
 # In this order: each builds on the models and tables of those before.
 REGRESS = extension training_data train queries train_errors privileges drop
 REGRESS_OPTS = --inputdir=test
-ISOLATION = $(patsubst test/isolation/specs/%.spec,%,$(sort $(wildcard test/isolation/specs/*.spec)))
+ISOLATION_SPECS := $(sort $(wildcard test/isolation/specs/*.spec))
+ifneq ($(ISOLATION_SPECS),)
+ISOLATION = $(patsubst test/isolation/specs/%.spec,%,$(ISOLATION_SPECS))
+endif
 ISOLATION_OPTS = --inputdir=test/isolation
 # The TAP tests start servers of their own, which initdb refuses to do for root: `make test` runs them as an
 # unprivileged user, installcheck leaves them out for root.

@@ -32,7 +32,7 @@ std::size_t padded_row(std::size_t n) {
 }
 
 std::size_t rows_in_cache(const Kernels &kernels, std::size_t width) {
-    constexpr std::size_t cache_floats = 384 * 1024 / sizeof(float);
+    constexpr std::size_t cache_floats = 256 * 1024 / sizeof(float);
     const std::size_t blocks = cache_floats / (width * kernels.row_block);
     return kernels.row_block * std::clamp<std::size_t>(blocks, 1, 128 / kernels.row_block);
 }

@@ -19,7 +19,8 @@ at::Tensor ell(const at::Tensor &probability) { return -(probability + 1e-5).log
 }  // namespace
 
 at::Tensor normalize_rows(const at::Tensor &rows) {
-    return rows / rows.norm(2, {1}, /*keepdim=*/true).clamp_min(1e-12);
+    // The summand stands for a length of 1e-6: it keeps the gradient of a zero row finite.
+    return rows * ((rows * rows).sum(1, /*keepdim=*/true) + 1e-12).rsqrt();
 }
 
 at::Tensor in_batch_loss(const at::Tensor &u, const at::Tensor &v, double temperature) {
@@ -50,7 +51,9 @@ at::Tensor full_loss(const at::Tensor &scores, const at::Tensor &classes, const 
 }
 
 at::Tensor cross_entropy_loss(const at::Tensor &scores, const at::Tensor &classes, double label_smoothing) {
-    return at::cross_entropy_loss(scores, classes, {}, at::Reduction::Mean, -100, label_smoothing);
+    const at::Tensor log_probabilities = at::log_softmax(scores, 1);
+    const at::Tensor loss = at::nll_loss(log_probabilities, classes);
+    return label_smoothing == 0 ? loss : (1 - label_smoothing) * loss - label_smoothing * log_probabilities.mean();
 }
 
 }  // namespace csp

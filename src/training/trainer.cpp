@@ -277,7 +277,8 @@ private:
         throw Error(ErrorKind::invalid_parameter, std::string("the loss of ") + (pretraining ? "pre-training" : "supervised training") +
                                                       " is no longer a finite number",
                     "This happened in batch " + std::to_string(batch_ + 1) + " of epoch " + std::to_string(epoch_ + 1) + ".",
-                    std::string("Lower ") + (pretraining ? "pretrain_learning_rate." : "learning_rate."));
+                    pretraining ? "Lower pretrain_learning_rate, or scale the features to about unit variance."
+                                : "Lower learning_rate.");
     }
 
     const TrainingOptions options_;

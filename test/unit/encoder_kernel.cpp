@@ -186,6 +186,27 @@ TEST(Kernels, RowsDoNotDependOnTheirBatch) {
         }
 }
 
+// More rows than one pass takes, wide enough (an image feature) to make the passes short.
+TEST(Kernels, DenseRowsInSeveralPasses) {
+    const int in = 2048, out = 5;
+    const std::size_t rows = 301;
+    const csp::Tensor weight = csp_test::random_tensor({out, in}, 0.05f, 13);
+    const std::vector<float> x = random_values(rows * in, 1, 14);
+    for (const Kernels *kernels : all_kernels()) {
+        ASSERT_LT(2 * csp::rows_in_cache(*kernels, in), rows);
+        const csp::Linear linear(*kernels, weight, nullptr);
+        std::vector<float> y(rows * out);
+        linear.apply_dense(x.data(), rows, {false, Activation::relu}, y.data());
+        for (std::size_t r = 0; r < rows; ++r)
+            for (int c = 0; c < out; ++c) {
+                double sum = 0;
+                for (int k = 0; k < in; ++k)
+                    sum += double(x[r * in + k]) * weight.values[c * in + k];
+                ASSERT_NEAR(y[r * out + c], sum, 1e-5) << kernels->name << " row " << r;
+            }
+    }
+}
+
 // ---- rows
 
 TEST(Kernels, LayerNormAgreesWithDoublePrecision) {

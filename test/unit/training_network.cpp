@@ -204,8 +204,11 @@ TEST(Network, AStepStaysOnItsDevice) {
     adam.add(network.head(), 1);
     adam.step(0.1);
     adam.zero_gradients();
-    EXPECT_TRUE(network.encoder().gradients.is_meta());
-    EXPECT_THROW(network.embed(at::zeros({12, 32}), nullptr), c10::Error) << "CPU features on a meta network must be an error";
+    for (const ParameterGroup *group : {&network.encoder(), &network.head()}) {
+        EXPECT_TRUE(group->values.is_meta());
+        EXPECT_TRUE(group->gradients.is_meta());
+    }
+    EXPECT_THROW(u * at::zeros({4, 16}), c10::Error) << "a CPU tensor among meta tensors must be an error";
 }
 
 }  // namespace

@@ -1,0 +1,54 @@
+#!/bin/bash
+# make bench: what csp_ext takes, beside what a user would do otherwise, in one run. Ratios hold on a noisy machine,
+# single figures do not. The last part trains 18 models and takes some minutes; CSP_BENCH=quick leaves it out.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. tools/common.sh
+. tools/private_cluster.sh
+
+tools/build_and_install.sh
+${MAKE:-make} -s bench-programs
+
+say "one location and a batch: csp_ext beside LibTorch's C++ API, in turns"
+OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 build/torch_bench
+
+say "the kernels"
+build/encoder_bench
+
+cluster_start "log_min_messages = warning"
+psql -Xq -v ON_ERROR_STOP=1 <<'SQL'
+SET client_min_messages = warning;
+CREATE EXTENSION csp_ext CASCADE;
+\i data/load.sql
+CALL csp_train('bench', 'observations', 'geom', 'features', 'label',
+    '{"hidden_layers": 1, "hidden_dim": 512, "embedding_dim": 256, "frequencies": 64, "pretrain_epochs": 1, "epochs": 1}');
+SQL
+
+say "a fresh session, five times: the first csp_embed, the second, and the memory"
+for _ in 1 2 3 4 5; do
+    psql -X -v ON_ERROR_STOP=1 -f bench/session.sql 2>&1 | sed -n 's/.*NOTICE: *//p'
+done
+
+say "rows a second in SQL, one row at a time (csp_embed, 256-d, hidden 512; 60,000 rows)"
+psql -Xq -v ON_ERROR_STOP=1 <<'SQL'
+SET max_parallel_workers_per_gather = 0;
+CREATE TABLE many AS SELECT geom FROM observations, generate_series(1, 10);
+DO $$
+DECLARE started timestamptz; plain float8; embed float8;
+BEGIN
+    FOR i IN 1..5 LOOP
+        started := clock_timestamp();
+        PERFORM count(ST_X(geom)) FROM many;
+        plain := extract(epoch FROM clock_timestamp() - started);
+        started := clock_timestamp();
+        PERFORM count(csp_embed(geom, 'bench')) FROM many;
+        embed := extract(epoch FROM clock_timestamp() - started);
+        RAISE NOTICE '% rows/s, % us a row (ST_X: % us)', round(60000 / embed), round((embed / 0.06)::numeric, 2), round((plain / 0.06)::numeric, 2);
+    END LOOP;
+END $$;
+SQL
+
+if [ "${CSP_BENCH:-}" != quick ]; then
+    say "Top-1 without and with pre-training, three seeds"
+    psql -Xq -v ON_ERROR_STOP=1 -f bench/quality.sql
+fi
