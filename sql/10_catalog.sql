@@ -10,7 +10,8 @@ GRANT USAGE ON SCHEMA csp TO PUBLIC;
 
 CREATE TYPE csp.run_state AS ENUM ('queued', 'running', 'succeeded', 'failed', 'cancelled', 'crashed');
 
--- A name that points to its deployed version.
+-- A name that points to its deployed version. No foreign key says so: with one in either
+-- direction pg_restore could load neither table first.
 CREATE TABLE csp.model (
     name text PRIMARY KEY
         CONSTRAINT model_name_is_valid CHECK (name ~ '^[^@[:cntrl:]]+$' AND octet_length(name) <= 63),
@@ -31,8 +32,6 @@ CREATE TABLE csp.model_version (
     created timestamptz NOT NULL DEFAULT now(),
     UNIQUE (model, version)
 );
-
-ALTER TABLE csp.model ADD FOREIGN KEY (deployed) REFERENCES csp.model_version DEFERRABLE INITIALLY DEFERRED;
 
 -- The bytes of the model file, in parts: a field ends at 1 GB. Floats do not compress.
 CREATE TABLE csp.model_weights (
