@@ -221,13 +221,9 @@ static void multiply_row(const float *x, const float *weights, const float *bias
         sums[p][1] = load(bias + p * panel + lanes);
     }
     const size_t size = panel * in;
-    constexpr size_t prefetch_distance = 24 * panel;
     for (size_t k = 0; k < in; ++k) {
 #pragma GCC unroll 16
         for (size_t p = 0; p < panels; ++p) {
-            // The weights of a model rarely fit into the second-level cache: ask for them in time.
-            __builtin_prefetch(weights + p * size + prefetch_distance);
-            __builtin_prefetch(weights + p * size + prefetch_distance + lanes);
             sums[p][0] += x[k] * load(weights + p * size);
             sums[p][1] += x[k] * load(weights + p * size + lanes);
         }
