@@ -19,7 +19,8 @@ ContrastiveLosses BatchLosses::contrastive(const RowIds &rows) {
     std::vector<at::Tensor> inputs = {samples_.position_features(rows)};
     if (options_.weight_dropout > 0) inputs.push_back(inputs.front());
     if (options_.weight_negative > 0) {
-        inputs.push_back(samples_.random_position_features(rows.size() * static_cast<std::size_t>(options_.negatives), negatives_));
+        inputs.push_back(
+            samples_.random_position_features(rows.size() * static_cast<std::size_t>(options_.negatives), negatives_));
     }
     const at::Tensor embeddings = normalize_rows(network_.embed(at::cat(inputs), &dropout_));
     const at::Tensor u = embeddings.narrow(0, 0, batch);
@@ -34,12 +35,14 @@ ContrastiveLosses BatchLosses::contrastive(const RowIds &rows) {
         add(losses.in_batch, in_batch_loss(u, v, options_.temperature_in_batch), options_.weight_in_batch);
     }
     if (options_.weight_dropout > 0) {
-        add(losses.dropout, dropout_loss(u, embeddings.narrow(0, batch, batch), options_.temperature_dropout), options_.weight_dropout);
+        add(losses.dropout, dropout_loss(u, embeddings.narrow(0, batch, batch), options_.temperature_dropout),
+            options_.weight_dropout);
     }
     if (options_.weight_negative > 0) {
         const int64_t count = batch * options_.negatives;
         const at::Tensor random = embeddings.narrow(0, embeddings.size(0) - count, count);
-        add(losses.negative, negative_location_loss(u, v, random, options_.temperature_negative), options_.weight_negative);
+        add(losses.negative, negative_location_loss(u, v, random, options_.temperature_negative),
+            options_.weight_negative);
     }
     return losses;
 }
@@ -56,7 +59,8 @@ at::Tensor BatchLosses::full_loss_of(const RowIds &rows) {
     const bool background = options_.weight_background > 0;
     if (background) inputs.push_back(samples_.random_position_features(rows.size(), negatives_));
     const at::Tensor scores = network_.class_scores(network_.embed(at::cat(inputs), &dropout_));
-    const double positive = options_.positive_weight > 0 ? options_.positive_weight : static_cast<double>(scores.size(1));
+    const double positive =
+        options_.positive_weight > 0 ? options_.positive_weight : static_cast<double>(scores.size(1));
     return full_loss(scores.narrow(0, 0, batch), samples_.classes(rows),
                      background ? scores.narrow(0, batch, batch) : at::Tensor(), positive, options_.weight_background);
 }

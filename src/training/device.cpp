@@ -63,7 +63,8 @@ void prepare_process(int threads) {
 int cuda_device_count() { return static_cast<int>(torch::cuda::device_count()); }
 
 std::string torch_version_name() {
-    return std::to_string(TORCH_VERSION_MAJOR) + '.' + std::to_string(TORCH_VERSION_MINOR) + '.' + std::to_string(TORCH_VERSION_PATCH);
+    return std::to_string(TORCH_VERSION_MAJOR) + '.' + std::to_string(TORCH_VERSION_MINOR) + '.' +
+           std::to_string(TORCH_VERSION_PATCH);
 }
 
 std::string blas_name() {

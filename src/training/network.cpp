@@ -34,7 +34,8 @@ public:
     }
 
     // Moves what was added since the last call into a group of its own.
-    ParameterGroup finish_group(RandomStream random, const at::TensorOptions &options, std::vector<NamedParameter> &parameters) {
+    ParameterGroup finish_group(RandomStream random, const at::TensorOptions &options,
+                                std::vector<NamedParameter> &parameters) {
         std::vector<float> initial;
         for (const Entry &entry : entries_) {
             for (int64_t i = 0; i < entry.size(); ++i) {
@@ -68,7 +69,9 @@ private:
     void place(const ParameterGroup &group, std::vector<NamedParameter> &parameters) {
         int64_t offset = 0;
         for (const Entry &entry : entries_) {
-            const auto view = [&](const at::Tensor &flat) { return flat.narrow(0, offset, entry.size()).view(entry.shape).detach(); };
+            const auto view = [&](const at::Tensor &flat) {
+                return flat.narrow(0, offset, entry.size()).view(entry.shape).detach();
+            };
             *entry.parameter = view(group.values).requires_grad_(true);
             entry.parameter->mutable_grad() = view(group.gradients);
             parameters.emplace_back(entry.name, *entry.parameter);
@@ -80,7 +83,8 @@ private:
     std::vector<Entry> entries_;
 };
 
-Network::Network(const ModelConfig &config, int feature_dim, const at::TensorOptions &options, int64_t seed) : config_(config) {
+Network::Network(const ModelConfig &config, int feature_dim, const at::TensorOptions &options, int64_t seed)
+    : config_(config) {
     Builder builder;
     int inputs = feature_dim;
     const auto name = [](int i) { return "spa_enc.ffn.layers." + std::to_string(i); };
@@ -92,7 +96,8 @@ Network::Network(const ModelConfig &config, int feature_dim, const at::TensorOpt
         inputs = config.hidden_dim;
     }
     builder.linear(output_, name(config.hidden_layers) + ".linear", inputs, config.embedding_dim, true, true);
-    if (config.image_dim > 0) builder.linear(image_projection_, "img_dec", config.image_dim, config.embedding_dim, true, false);
+    if (config.image_dim > 0)
+        builder.linear(image_projection_, "img_dec", config.image_dim, config.embedding_dim, true, false);
     encoder_ = builder.finish_group(RandomStream(seed, RandomPurpose::weights), options, parameters_);
 
     if (config.class_count > 0) {
@@ -152,7 +157,8 @@ void Network::load(const TensorMap &tensors) {
         const auto found = tensors.find(name);
         if (found == tensors.end()) continue;
         const Tensor &given = found->second;
-        if (parameter.sizes().vec() != given.shape || static_cast<std::size_t>(parameter.numel()) != given.values.size()) {
+        if (parameter.sizes().vec() != given.shape ||
+            static_cast<std::size_t>(parameter.numel()) != given.values.size()) {
             throw Error(ErrorKind::invalid_data, "tensor \"" + name + "\" of the initial model has another shape",
                         "The options describe another architecture than the initial model has.",
                         "Leave the options of the architecture as they were when that model was trained.");

@@ -31,7 +31,8 @@ at::Tensor dropout_loss(const at::Tensor &u, const at::Tensor &twins, double tem
     return pick_own_row(u, twins, temperature);
 }
 
-at::Tensor negative_location_loss(const at::Tensor &u, const at::Tensor &v, const at::Tensor &random, double temperature) {
+at::Tensor negative_location_loss(const at::Tensor &u, const at::Tensor &v, const at::Tensor &random,
+                                  double temperature) {
     const int64_t rows = u.size(0);
     const at::Tensor own = (u * v).sum(1, /*keepdim=*/true);
     const at::Tensor others = (random.view({-1, rows, u.size(1)}) * v).sum(2).t();

@@ -17,7 +17,8 @@ at::Tensor in_batch_loss(const at::Tensor &u, const at::Tensor &v, double temper
 
 // Term L: each image prefers its own location to N random ones. random (N * B, D),
 // normalized; draw n of row i is row n * B + i.
-at::Tensor negative_location_loss(const at::Tensor &u, const at::Tensor &v, const at::Tensor &random, double temperature);
+at::Tensor negative_location_loss(const at::Tensor &u, const at::Tensor &v, const at::Tensor &random,
+                                  double temperature);
 
 // Term D: each location picks its own second embedding, made with another dropout mask.
 at::Tensor dropout_loss(const at::Tensor &u, const at::Tensor &twins, double temperature);

@@ -89,8 +89,9 @@ Enum word_to_enum(const std::string &word, std::initializer_list<Enum> values, c
         if (word == to_string(value)) return value;
         words.push_back(to_string(value));
     }
-    throw Error(ErrorKind::invalid_parameter, "invalid value for option \"" + std::string(option) + "\": \"" + word + "\"",
-                {}, "Use one of: " + join(words) + ".");
+    throw Error(ErrorKind::invalid_parameter,
+                "invalid value for option \"" + std::string(option) + "\": \"" + word + "\"", {},
+                "Use one of: " + join(words) + ".");
 }
 
 Schedule parse_schedule(const std::string &word, const char *option) {
@@ -124,7 +125,8 @@ const std::vector<Option> &table() {
     static const std::vector<Option> options = {
         // Architecture.
         {"position_encoding", "spa_enc_type, spa_enc",
-         WordField{[] { return join(position_encoding_names()); }, [](const Options &o) { return o.model.position_encoding; },
+         WordField{[] { return join(position_encoding_names()); },
+                   [](const Options &o) { return o.model.position_encoding; },
                    [](Options &o, const std::string &w) { set_position_encoding(o, w); }},
          "position encoding; published names are accepted too; brings its own default radii"},
         {"frequencies", "frequency_num", IntegerField{FIELD(int, model.frequencies), 1, 1024},
@@ -133,9 +135,11 @@ const std::vector<Option> &table() {
          "finest scale; a period is 2 pi times it, in degrees for grid, in radians for the spherical encodings"},
         {"max_radius", "max_radius", NumberField{FIELD(double, model.max_radius), 0, 1e6, true},
          "coarsest scale, in the unit of min_radius"},
-        {"hidden_layers", "num_hidden_layer", IntegerField{FIELD(int, model.hidden_layers), 0, 16}, "hidden layers of the location encoder"},
+        {"hidden_layers", "num_hidden_layer", IntegerField{FIELD(int, model.hidden_layers), 0, 16},
+         "hidden layers of the location encoder"},
         {"hidden_dim", "hidden_dim", IntegerField{FIELD(int, model.hidden_dim), 1, 16384}, "width of a hidden layer"},
-        {"embedding_dim", "num_filts", IntegerField{FIELD(int, model.embedding_dim), 1, 16000}, "length of an embedding"},
+        {"embedding_dim", "num_filts", IntegerField{FIELD(int, model.embedding_dim), 1, 16000},
+         "length of an embedding"},
         {"activation", "spa_f_act",
          WordField{[] { return std::string("relu, leakyrelu, gelu, sigmoid, tanh"); },
                    [](const Options &o) { return std::string(to_string(o.model.activation)); },
@@ -143,10 +147,12 @@ const std::vector<Option> &table() {
          "activation function; leakyrelu has slope 0.2"},
         {"skip_connection", "skip_connection", BooleanField{FIELD(bool, model.skip_connection)},
          "add a hidden layer's input to its output where the widths agree"},
-        {"layer_norm", "use_layn", BooleanField{FIELD(bool, model.layer_norm)}, "layer normalization after each hidden layer"},
+        {"layer_norm", "use_layn", BooleanField{FIELD(bool, model.layer_norm)},
+         "layer normalization after each hidden layer"},
         {"activate_embedding", "", BooleanField{FIELD(bool, model.activate_embedding)},
          "activation and dropout on the embedding itself, as in the published code"},
-        {"dropout", "dropout", NumberField{FIELD(double, model.dropout), 0, 0.95}, "share of activations dropped in training"},
+        {"dropout", "dropout", NumberField{FIELD(double, model.dropout), 0, 0.95},
+         "share of activations dropped in training"},
         {"class_bias", "", BooleanField{FIELD(bool, model.class_bias)}, "a bias a class in the class head"},
         // Stage 1.
         {"pretrain_epochs", "num_epochs_unsuper", IntegerField{FIELD(int, pretrain_epochs), 0, 1000000},
@@ -154,9 +160,10 @@ const std::vector<Option> &table() {
         {"pretrain_learning_rate", "unsuper_lr", NumberField{FIELD(double, pretrain_learning_rate), 0, 10, true},
          "learning rate of pre-training"},
         {"pretrain_schedule", "",
-         WordField{[] { return std::string("constant, exponential, cosine"); },
-                   [](const Options &o) { return std::string(to_string(o.pretrain_schedule)); },
-                   [](Options &o, const std::string &w) { o.pretrain_schedule = parse_schedule(w, "pretrain_schedule"); }},
+         WordField{
+             [] { return std::string("constant, exponential, cosine"); },
+             [](const Options &o) { return std::string(to_string(o.pretrain_schedule)); },
+             [](Options &o, const std::string &w) { o.pretrain_schedule = parse_schedule(w, "pretrain_schedule"); }},
          "how the learning rate of pre-training falls"},
         {"temperature_in_batch", "unsuper_temp_inbatch", NumberField{FIELD(double, temperature_in_batch), 1e-3, 1e4},
          "divides the cosines of the in-batch term"},
@@ -171,11 +178,15 @@ const std::vector<Option> &table() {
          "weight of the dropout (SimCSE) term"},
         {"negatives", "num_neg_rand_loc", IntegerField{FIELD(int, negatives), 1, 1000}, "random locations a sample"},
         // Stage 2.
-        {"epochs", "num_epochs", IntegerField{FIELD(int, epochs), 0, 1000000}, "epochs of supervised training; 0: none"},
+        {"epochs", "num_epochs", IntegerField{FIELD(int, epochs), 0, 1000000},
+         "epochs of supervised training; 0: none"},
         {"min_steps", "", IntegerField{FIELD(int, min_steps), 0, 100000000},
-         "least number of batches of supervised training: with few labelled rows more epochs are run; 0 where epochs is given"},
-        {"fine_tune_batch_size", "", IntegerField{FIELD(int, fine_tune_batch_size), 2, 65536}, "rows a batch of supervised training"},
-        {"learning_rate", "lr", NumberField{FIELD(double, learning_rate), 0, 10, true}, "learning rate of supervised training"},
+         "least number of batches of supervised training: with few labelled rows more epochs are run; 0 where epochs "
+         "is given"},
+        {"fine_tune_batch_size", "", IntegerField{FIELD(int, fine_tune_batch_size), 2, 65536},
+         "rows a batch of supervised training"},
+        {"learning_rate", "lr", NumberField{FIELD(double, learning_rate), 0, 10, true},
+         "learning rate of supervised training"},
         {"encoder_learning_rate", "", NumberField{FIELD(double, encoder_learning_rate), 0, 100},
          "learning rate of the location encoder in supervised training, as a factor of learning_rate; 0: frozen"},
         {"schedule", "",
@@ -189,7 +200,8 @@ const std::vector<Option> &table() {
                    [](Options &o, const std::string &w) {
                        o.loss = word_to_enum(w, {SupervisedLoss::full_loss, SupervisedLoss::cross_entropy}, "loss");
                    }},
-         "full_loss: a sigmoid a class with random background locations, as published; cross_entropy: a softmax over the classes"},
+         "full_loss: a sigmoid a class with random background locations, as published; cross_entropy: a softmax over "
+         "the classes"},
         {"label_smoothing", "", NumberField{FIELD(double, label_smoothing), 0, 0.9},
          "share of a label's weight that cross_entropy spreads over all classes"},
         {"weight_background", "", NumberField{FIELD(double, weight_background), 0, 1e6},
@@ -203,10 +215,12 @@ const std::vector<Option> &table() {
         {"learning_rate_decay", "lr_decay", NumberField{FIELD(double, learning_rate_decay), 0, 1, true},
          "factor an epoch of the exponential schedule"},
         {"weight_decay", "weight_decay", NumberField{FIELD(double, weight_decay), 0, 10}, "L2 penalty of all weights"},
-        {"validation_fraction", "", NumberField{FIELD(double, validation_fraction), 0, 0.9}, "share of the rows held out to validate"},
+        {"validation_fraction", "", NumberField{FIELD(double, validation_fraction), 0, 0.9},
+         "share of the rows held out to validate"},
         {"seed", "", SeedField{FIELD(int64_t, seed)}, "seed of every random choice"},
         {"device", "device",
-         WordField{[] { return std::string("auto, cpu, cuda, cuda:N"); }, [](const Options &o) { return o.device; }, parse_device},
+         WordField{[] { return std::string("auto, cpu, cuda, cuda:N"); }, [](const Options &o) { return o.device; },
+                   parse_device},
          "where to compute; auto: on a CUDA device if there is one"},
         {"threads", "", IntegerField{FIELD(int, threads), 1, 1024}, "threads of LibTorch and BLAS"},
     };
@@ -240,8 +254,8 @@ std::size_t edit_distance(const std::string &a, const std::string &b) {
             if ((part || close) && (near.empty() || near.back() != option.name)) near.push_back(option.name);
         }
     }
-    throw Error(ErrorKind::undefined_object, "option \"" + name + "\" does not exist", "Known options are: " + join(names) + ".",
-                near.empty() ? "" : "Perhaps you meant " + join(near) + ".");
+    throw Error(ErrorKind::undefined_object, "option \"" + name + "\" does not exist",
+                "Known options are: " + join(names) + ".", near.empty() ? "" : "Perhaps you meant " + join(near) + ".");
 }
 
 const Option &find_option(const std::string &name) {
@@ -255,21 +269,23 @@ const Option &find_option(const std::string &name) {
 }
 
 std::string type_text(const Option &option) {
-    return std::visit(Overload{[](const IntegerField &) { return "integer"; }, [](const SeedField &) { return "integer"; },
-                               [](const NumberField &) { return "number"; }, [](const BooleanField &) { return "boolean"; },
-                               [](const WordField &) { return "text"; }},
-                      option.field);
+    return std::visit(
+        Overload{[](const IntegerField &) { return "integer"; }, [](const SeedField &) { return "integer"; },
+                 [](const NumberField &) { return "number"; }, [](const BooleanField &) { return "boolean"; },
+                 [](const WordField &) { return "text"; }},
+        option.field);
 }
 
 std::string range_text(const Option &option) {
-    return std::visit(Overload{[](const IntegerField &f) { return std::to_string(f.low) + " to " + std::to_string(f.high); },
-                               [](const SeedField &) { return std::string("any 64-bit integer"); },
-                               [](const NumberField &f) {
-                                   return (f.low_excluded ? "above " : "") + number_text(f.low) + " to " + number_text(f.high);
-                               },
-                               [](const BooleanField &) { return std::string("true, false"); },
-                               [](const WordField &f) { return f.words(); }},
-                      option.field);
+    return std::visit(
+        Overload{[](const IntegerField &f) { return std::to_string(f.low) + " to " + std::to_string(f.high); },
+                 [](const SeedField &) { return std::string("any 64-bit integer"); },
+                 [](const NumberField &f) {
+                     return (f.low_excluded ? "above " : "") + number_text(f.low) + " to " + number_text(f.high);
+                 },
+                 [](const BooleanField &) { return std::string("true, false"); },
+                 [](const WordField &f) { return f.words(); }},
+        option.field);
 }
 
 // The value as text: of a word without quotes.
@@ -289,9 +305,10 @@ std::string value_text(const Option &option, const Options &options) {
 }
 
 [[noreturn]] void throw_wrong_kind(const Option &option, const std::string &value) {
-    throw Error(ErrorKind::invalid_parameter, "invalid value for option \"" + std::string(option.name) + "\": \"" + value + "\"",
-                "The option takes a JSON " + std::string(type_text(option) == "text" ? "string" : type_text(option)) + ": " +
-                    range_text(option) + ".");
+    throw Error(ErrorKind::invalid_parameter,
+                "invalid value for option \"" + std::string(option.name) + "\": \"" + value + "\"",
+                "The option takes a JSON " + std::string(type_text(option) == "text" ? "string" : type_text(option)) +
+                    ": " + range_text(option) + ".");
 }
 
 template <class Number>
@@ -450,7 +467,8 @@ Sizes network_sizes(const TrainingOptions &options, int image_dim, int class_cou
     const ModelConfig &model = options.model;
     const double features = make_position_encoding(model)->dim(), width = model.hidden_dim, depth = model.hidden_layers;
     const double embedding = model.embedding_dim, last = depth > 0 ? width : features;
-    double parameters = last * embedding + embedding + (double(image_dim) + 1) * embedding + (embedding + 1) * class_count;
+    double parameters =
+        last * embedding + embedding + (double(image_dim) + 1) * embedding + (embedding + 1) * class_count;
     if (depth > 0) parameters += features * width + (depth - 1) * width * width + 3 * depth * width;
     return {features, 6 * depth * width + 6 * embedding, parameters};
 }
@@ -466,7 +484,8 @@ int64_t estimate_memory(const TrainingOptions &options, int64_t rows, int image_
     const double per_row = 2 * sizes.features + sizes.activations;
     // Stage 1: rows, dropout twins and negatives, and two matrices batch x batch with what softmax keeps of them.
     const double contrastive = batch * ((2 + options.negatives) * per_row + 2.0 * image_dim) + 8 * batch * batch;
-    const double supervised = batch2 * (2 * per_row + 8.0 * class_count) + (options.weight_contrastive > 0 ? contrastive : 0);
+    const double supervised =
+        batch2 * (2 * per_row + 8.0 * class_count) + (options.weight_contrastive > 0 ? contrastive : 0);
     const double step = 4 * std::max(image_dim > 0 ? contrastive : 0, class_count > 0 ? supervised : 0);
     const double bytes = 1.2 * (data + cache + 4 * 6 * sizes.parameters + step) + (8 << 20);
     return bytes < 9e18 ? static_cast<int64_t>(bytes) : std::numeric_limits<int64_t>::max();

@@ -28,35 +28,35 @@ struct TrainingOptions {
     int pretrain_epochs = 40;
     double pretrain_learning_rate = 2e-3;
     Schedule pretrain_schedule = Schedule::cosine;
-    double temperature_in_batch = 0.5;   // [unsuper_temp_inbatch]
-    double temperature_negative = 0.5;   // [unsuper_temp_negloc]
-    double temperature_dropout = 0.5;    // [unsuper_temp_simcse]
+    double temperature_in_batch = 0.5;  // [unsuper_temp_inbatch]
+    double temperature_negative = 0.5;  // [unsuper_temp_negloc]
+    double temperature_dropout = 0.5;   // [unsuper_temp_simcse]
     double weight_in_batch = 1.0;
-    double weight_negative = 1.0;        // [rand_sample_weight]
-    double weight_dropout = 0.1;         // [simcse_weight]
-    int negatives = 1;                   // random locations a sample [num_neg_rand_loc]
+    double weight_negative = 1.0;  // [rand_sample_weight]
+    double weight_dropout = 0.1;   // [simcse_weight]
+    int negatives = 1;             // random locations a sample [num_neg_rand_loc]
 
     // Stage 2, supervised.
     int epochs = 20;
-    int min_steps = 200;                 // more epochs are run where these are fewer batches
+    int min_steps = 600;  // more epochs are run where these are fewer batches
     int fine_tune_batch_size = 128;
     double learning_rate = 1e-3;
     double encoder_learning_rate = 0.3;  // of everything but the class head, as a factor
     Schedule schedule = Schedule::cosine;
     SupervisedLoss loss = SupervisedLoss::cross_entropy;
-    double label_smoothing = 0.1;         // of cross_entropy
-    double weight_background = 1.0;      // of random locations in full_loss
-    double positive_weight = 0;          // of the true class in full_loss; 0: the number of classes
-    double weight_contrastive = 0;       // of the objective of stage 1, kept up during stage 2
+    double label_smoothing = 0.1;    // of cross_entropy
+    double weight_background = 1.0;  // of random locations in full_loss
+    double positive_weight = 0;      // of the true class in full_loss; 0: the number of classes
+    double weight_contrastive = 0;   // of the objective of stage 1, kept up during stage 2
 
     // Both stages.
     int batch_size = 512;
-    double learning_rate_decay = 0.98;   // of the exponential schedule [lr_decay]
+    double learning_rate_decay = 0.98;  // of the exponential schedule [lr_decay]
     double weight_decay = 0;
     double validation_fraction = 0.1;
     int64_t seed = 0;
-    std::string device = "auto";         // auto, cpu, cuda, cuda:N
-    int threads = 1;                     // of LibTorch and BLAS
+    std::string device = "auto";  // auto, cpu, cuda, cuda:N
+    int threads = 1;              // of LibTorch and BLAS
 };
 
 const char *to_string(SupervisedLoss value);
@@ -68,7 +68,7 @@ struct OptionDescription {
     std::string published_name;  // of the CSP or TorchSpatial code, accepted too; may be empty
     std::string type;            // integer, number, boolean, text
     std::string default_value;
-    std::string range;           // "1 to 1000000", or the list of allowed words
+    std::string range;  // "1 to 1000000", or the list of allowed words
     std::string description;
 };
 

@@ -19,9 +19,9 @@ class RandomStream {
 public:
     RandomStream(int64_t seed, RandomPurpose purpose);
 
-    uint64_t next();                   // 64 random bits
-    double uniform();                  // [0, 1), 53 bits
-    uint64_t below(uint64_t bound);    // 0 .. bound-1, without bias; bound > 0
+    uint64_t next();                 // 64 random bits
+    double uniform();                // [0, 1), 53 bits
+    uint64_t below(uint64_t bound);  // 0 .. bound-1, without bias; bound > 0
 
     // 0 .. n-1 in random order.
     std::vector<int64_t> permutation(int64_t n);

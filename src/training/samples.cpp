@@ -37,7 +37,8 @@ at::Tensor as_tensor(const RowIds &rows) {
 void check_rows(const TrainingData &data) {
     for (std::size_t i = 0; i < data.rows; ++i) {
         if (!on_the_globe(data.lonlat + 2 * i)) {
-            throw_invalid_row(i, "a place that is not on the globe", "Give longitudes of -180 to 180 and latitudes of -90 to 90.");
+            throw_invalid_row(i, "a place that is not on the globe",
+                              "Give longitudes of -180 to 180 and latitudes of -90 to 90.");
         }
         const auto width = static_cast<std::size_t>(data.image_dim);
         if (data.features && !all_finite(data.features + i * width, data.image_dim)) {
@@ -96,7 +97,8 @@ at::Tensor Samples::classes(const RowIds &rows) const {
 }
 
 Epoch::Epoch(const RowIds &rows, int batch_size, RandomStream &random) : batch_size_(batch_size) {
-    for (int64_t i : random.permutation(static_cast<int64_t>(rows.size()))) rows_.push_back(rows[static_cast<std::size_t>(i)]);
+    for (int64_t i : random.permutation(static_cast<int64_t>(rows.size())))
+        rows_.push_back(rows[static_cast<std::size_t>(i)]);
 }
 
 int64_t Epoch::batches(std::size_t rows, int batch_size) {

@@ -30,10 +30,10 @@ public:
 
     int feature_dim() const { return encoding_->dim(); }
 
-    at::Tensor position_features(const RowIds &rows) const;                            // (n, feature_dim)
+    at::Tensor position_features(const RowIds &rows) const;                              // (n, feature_dim)
     at::Tensor random_position_features(std::size_t count, RandomStream &random) const;  // (count, feature_dim)
-    at::Tensor images(const RowIds &rows) const;                                        // (n, image_dim)
-    at::Tensor classes(const RowIds &rows) const;                                       // (n) int64
+    at::Tensor images(const RowIds &rows) const;                                         // (n, image_dim)
+    at::Tensor classes(const RowIds &rows) const;                                        // (n) int64
 
 private:
     at::Tensor encode(const std::vector<double> &lonlat) const;
@@ -41,8 +41,8 @@ private:
     const TrainingData &data_;
     at::TensorOptions options_;
     std::unique_ptr<PositionEncoding> encoding_;
-    at::Tensor images_;       // (rows, image_dim): the caller's memory
-    at::Tensor cache_;        // (rows, feature_dim) on the host; undefined if it would be too large
+    at::Tensor images_;        // (rows, image_dim): the caller's memory
+    at::Tensor cache_;         // (rows, feature_dim) on the host; undefined if it would be too large
     std::size_t encoded_ = 0;  // rows of the cache that are filled
 };
 

@@ -7,7 +7,6 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
-#include <set>
 
 #include "../encoder/error.h"
 #include "batch_losses.h"
@@ -16,6 +15,7 @@
 #include "network.h"
 #include "optimizer.h"
 #include "samples.h"
+#include "stage_plan.h"
 #include "torch_guard.h"
 
 namespace csp {
@@ -27,21 +27,13 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-// What a stage goes through: fixed before it starts.
-struct StagePlan {
-    Stage stage = Stage::pretraining;
-    RowIds training, validation;
-    int batch_size = 0;
-    int epochs = 0;
-    double learning_rate = 0;
-    Schedule schedule = Schedule::constant;
-};
-
 // The mean of what was added; NaN of nothing.
 class Mean {
 public:
     void add(double value, double weight = 1) { sum_ += value * weight, weight_ += weight; }
-    void add(const at::Tensor &scalar) { if (scalar.defined()) add(scalar.item<double>()); }
+    void add(const at::Tensor &scalar) {
+        if (scalar.defined()) add(scalar.item<double>());
+    }
     double value() const { return weight_ > 0 ? sum_ / weight_ : not_applicable; }
 
 private:
@@ -54,87 +46,14 @@ struct EpochSums {
     int64_t training_rows = 0;
 };
 
-bool trains_contrastively(const TrainingOptions &options, const TrainingData &data) {
-    return data.features && (options.pretrain_epochs > 0 || (options.weight_contrastive > 0 && options.epochs > 0));
-}
-
-bool trains_classes(const TrainingOptions &options, const TrainingData &data) { return data.classes && options.epochs > 0; }
-
-bool initial_has(const TrainingData &data, const char *tensor) { return data.initial && data.initial->count(tensor) > 0; }
-
-// The architecture of the options with what only the data tells.
-ModelConfig complete_config(const TrainingOptions &options, const TrainingData &data) {
-    ModelConfig config = options.model;
-    const bool images = trains_contrastively(options, data) || initial_has(data, "img_dec.weight");
-    const bool classes = trains_classes(options, data) || initial_has(data, "class_emb.weight");
-    config.image_dim = images ? data.image_dim : 0;
-    config.class_count = classes ? data.class_count : 0;
-    config.class_head = options.loss == SupervisedLoss::cross_entropy ? ClassHead::softmax : ClassHead::sigmoid;
-    validate(config);
-    return config;
-}
-
-void require_rows(const StagePlan &plan, const char *what) {
-    if (plan.training.size() >= 2) return;
-    throw Error(ErrorKind::invalid_data, std::string("too few rows for ") + what,
-                "There are " + std::to_string(plan.training.size()) + " to train on and " +
-                    std::to_string(plan.validation.size()) + " held out for validation; training needs at least 2.",
-                "Give more rows, or lower validation_fraction.");
-}
-
-StagePlan plan_pretraining(const TrainingOptions &options, const TrainingData &data) {
-    StagePlan plan{Stage::pretraining, {}, {}, options.batch_size, options.pretrain_epochs, options.pretrain_learning_rate,
-                   options.pretrain_schedule};
-    for (std::size_t i = 0; i < data.rows; ++i) {
-        const bool held_out = data.validation && data.validation[i];
-        (held_out ? plan.validation : plan.training).push_back(static_cast<int64_t>(i));
-    }
-    require_rows(plan, "pre-training");
-    return plan;
-}
-
-void require_two_classes(const StagePlan &plan, const TrainingData &data) {
-    std::set<int32_t> seen;
-    for (int64_t row : plan.training) seen.insert(data.classes[row]);
-    if (seen.size() >= 2) return;
-    throw Error(ErrorKind::invalid_data, "supervised training needs at least two classes",
-                "All " + std::to_string(plan.training.size()) + " labelled training rows have the same label.",
-                "Give rows of more classes, or train without labels.");
-}
-
-StagePlan plan_supervised(const TrainingOptions &options, const TrainingData &data) {
-    StagePlan plan{Stage::supervised, {}, {}, options.fine_tune_batch_size, options.epochs, options.learning_rate, options.schedule};
-    for (std::size_t i = 0; i < data.rows; ++i) {
-        if (data.classes[i] < 0) continue;
-        const bool held_out = data.validation && data.validation[i];
-        (held_out ? plan.validation : plan.training).push_back(static_cast<int64_t>(i));
-    }
-    require_rows(plan, "supervised training: rows with a label");
-    require_two_classes(plan, data);
-    const int64_t batches = Epoch::batches(plan.training.size(), plan.batch_size);
-    plan.epochs = static_cast<int>(std::max<int64_t>(plan.epochs, (options.min_steps + batches - 1) / batches));
-    return plan;
-}
-
-std::vector<StagePlan> plan_stages(const TrainingOptions &options, const TrainingData &data) {
-    std::vector<StagePlan> plans;
-    if (data.features && options.pretrain_epochs > 0) plans.push_back(plan_pretraining(options, data));
-    if (trains_classes(options, data)) plans.push_back(plan_supervised(options, data));
-    if (plans.empty()) {
-        throw Error(ErrorKind::invalid_parameter, "nothing to train",
-                    "Pre-training needs features and pretrain_epochs above 0; supervised training needs labels and epochs above 0.",
-                    "Name a column of features or of labels.");
-    }
-    return plans;
-}
-
 class TwoStageTrainer : public Trainer {
 public:
     TwoStageTrainer(const TrainingOptions &options, const TrainingData &data)
-        : options_(options), data_(data), config_(complete_config(options, data)), device_(tensor_options(options.device)),
-          plans_(plan_stages(options, data)), samples_(data_, config_, device_),
-          network_(config_, samples_.feature_dim(), device_, options.seed), losses_(options_, samples_, network_),
-          adam_(options.weight_decay), order_(options.seed, RandomPurpose::order) {
+        : options_(options), data_(data), config_(complete_config(options, data)),
+          device_(tensor_options(options.device)), plans_(plan_stages(options, data)),
+          samples_(data_, config_, device_), network_(config_, samples_.feature_dim(), device_, options.seed),
+          losses_(options_, samples_, network_), adam_(options.weight_decay),
+          order_(options.seed, RandomPurpose::order) {
         if (data.initial) network_.load(*data.initial);
         start_stage();
     }
@@ -144,8 +63,9 @@ public:
             if (stage_ == plans_.size()) return false;
             const auto start = std::chrono::steady_clock::now();
             progress = {};
+            // A step as long as the last one has to fit into what is left of the slice.
             do step(progress);
-            while (!progress.epoch_finished && seconds_since(start) < seconds);
+            while (!progress.epoch_finished && seconds_since(start) + step_seconds_ < seconds);
             return true;
         });
     }
@@ -175,7 +95,8 @@ private:
         sums_ = {};
         batch_ = 0;
         validated_ = 0;
-        learning_rate_ = scheduled_rate(plan().schedule, plan().learning_rate, options_.learning_rate_decay, epoch_, plan().epochs);
+        learning_rate_ =
+            scheduled_rate(plan().schedule, plan().learning_rate, options_.learning_rate_decay, epoch_, plan().epochs);
     }
 
     // The smallest unit of work: a portion of the position features, a training batch or a
@@ -184,11 +105,13 @@ private:
         const auto start = std::chrono::steady_clock::now();
         const bool encoding = samples_.encode_some();
         const bool training = !encoding && batch_ < current_->batches();
-        if (training) train_batch();
-        else if (!encoding) validate_batch();
-        const double seconds = seconds_since(start);
-        sums_.seconds += seconds;
-        if (training) sums_.training_seconds += seconds;
+        if (training)
+            train_batch();
+        else if (!encoding)
+            validate_batch();
+        step_seconds_ = seconds_since(start);
+        sums_.seconds += step_seconds_;
+        if (training) sums_.training_seconds += step_seconds_;
         report(progress);
         if (!encoding && batch_ == current_->batches() && validated_ == rows_to_validate()) finish_epoch(progress);
     }
@@ -240,7 +163,8 @@ private:
 
     void validate_batch() {
         const auto begin = plan().validation.begin() + static_cast<std::ptrdiff_t>(validated_);
-        const std::size_t count = std::min<std::size_t>(rows_to_validate() - validated_, plan().stage == Stage::supervised ? 1024 : 65536);
+        const std::size_t count =
+            std::min<std::size_t>(rows_to_validate() - validated_, plan().stage == Stage::supervised ? 1024 : 65536);
         const RowIds rows(begin, begin + static_cast<std::ptrdiff_t>(count));
         const auto weight = static_cast<double>(count);
         if (plan().stage == Stage::pretraining) {
@@ -260,25 +184,37 @@ private:
         progress.batch = batch_;
         progress.batches = current_->batches();
         progress.loss = last_loss_;
-        progress.rows_per_second = sums_.training_seconds > 0 ? static_cast<double>(sums_.training_rows) / sums_.training_seconds : 0;
+        progress.rows_per_second =
+            sums_.training_seconds > 0 ? static_cast<double>(sums_.training_rows) / sums_.training_seconds : 0;
     }
 
     void finish_epoch(Progress &progress) {
         progress.epoch_finished = true;
-        progress.metrics = {plan().stage, epoch_ + 1, learning_rate_, sums_.loss.value(), sums_.in_batch.value(),
-                            sums_.negative.value(), sums_.dropout.value(), sums_.validation_loss.value(),
-                            sums_.validation_top1.value(), sums_.seconds};
-        if (++epoch_ < plan().epochs) start_epoch();
-        else if (++stage_ < plans_.size()) start_stage();
+        progress.metrics = {plan().stage,
+                            epoch_ + 1,
+                            learning_rate_,
+                            sums_.loss.value(),
+                            sums_.in_batch.value(),
+                            sums_.negative.value(),
+                            sums_.dropout.value(),
+                            sums_.validation_loss.value(),
+                            sums_.validation_top1.value(),
+                            sums_.seconds};
+        if (++epoch_ < plan().epochs)
+            start_epoch();
+        else if (++stage_ < plans_.size())
+            start_stage();
     }
 
     [[noreturn]] void throw_diverged() const {
         const bool pretraining = plan().stage == Stage::pretraining;
-        throw Error(ErrorKind::invalid_parameter, std::string("the loss of ") + (pretraining ? "pre-training" : "supervised training") +
-                                                      " is no longer a finite number",
-                    "This happened in batch " + std::to_string(batch_ + 1) + " of epoch " + std::to_string(epoch_ + 1) + ".",
-                    pretraining ? "Lower pretrain_learning_rate, or scale the features to about unit variance."
-                                : "Lower learning_rate.");
+        throw Error(
+            ErrorKind::invalid_parameter,
+            std::string("the loss of ") + (pretraining ? "pre-training" : "supervised training") +
+                " is no longer a finite number",
+            "This happened in batch " + std::to_string(batch_ + 1) + " of epoch " + std::to_string(epoch_ + 1) + ".",
+            pretraining ? "Lower pretrain_learning_rate, or scale the features to about unit variance."
+                        : "Lower learning_rate.");
     }
 
     const TrainingOptions options_;
@@ -295,10 +231,11 @@ private:
     std::size_t stage_ = 0;  // of plans_; past the end: finished
     int epoch_ = 0;          // of the stage, from 0
     std::unique_ptr<Epoch> current_;
-    int64_t batch_ = 0;           // of the epoch: trained on so far
-    std::size_t validated_ = 0;   // validation rows looked at so far
+    int64_t batch_ = 0;          // of the epoch: trained on so far
+    std::size_t validated_ = 0;  // validation rows looked at so far
     double learning_rate_ = 0;
     double last_loss_ = not_applicable;
+    double step_seconds_ = 0;  // of the last step
     EpochSums sums_;
 };
 

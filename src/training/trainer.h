@@ -19,14 +19,14 @@ namespace csp {
 // The rows of a run, borrowed: they must outlive the Trainer.
 struct TrainingData {
     std::size_t rows = 0;
-    const double *lonlat = nullptr;        // rows x 2, degrees
-    const float *features = nullptr;       // rows x image_dim; null: supervised stage only
+    const double *lonlat = nullptr;   // rows x 2, degrees
+    const float *features = nullptr;  // rows x image_dim; null: supervised stage only
     int image_dim = 0;
-    const int32_t *classes = nullptr;      // rows; -1: no label; null: pre-training only
+    const int32_t *classes = nullptr;  // rows; -1: no label; null: pre-training only
     int class_count = 0;
-    const uint8_t *validation = nullptr;   // rows; 1: held out of training; null: none are
-    const TensorMap *initial = nullptr;    // tensors of a model to go on from, by the names of
-                                           // encoder/model.h; null: start anew
+    const uint8_t *validation = nullptr;  // rows; 1: held out of training; null: none are
+    const TensorMap *initial = nullptr;   // tensors of a model to go on from, by the names of
+                                          // encoder/model.h; null: start anew
 };
 
 enum class Stage { pretraining, supervised };
@@ -37,22 +37,22 @@ struct EpochMetrics {
     Stage stage = Stage::pretraining;
     int epoch = 0;  // from 1
     double learning_rate = 0;
-    double loss = 0;              // mean over the epoch's batches
-    double loss_in_batch = 0;     // the three terms of pre-training, unweighted
+    double loss = 0;           // mean over the epoch's batches
+    double loss_in_batch = 0;  // the three terms of pre-training, unweighted
     double loss_negative = 0;
     double loss_dropout = 0;
     // Pre-training: the in-batch term of up to one batch of validation rows. Supervised: the
     // loss of the true class, cross-entropy or -ln(P + 1e-5), averaged over validation rows.
     double validation_loss = 0;
-    double validation_top1 = 0;   // supervised: share of validation rows ranked first
+    double validation_top1 = 0;  // supervised: share of validation rows ranked first
     double seconds = 0;
 };
 
 struct Progress {
     Stage stage = Stage::pretraining;
-    int epoch = 0, epochs = 0;    // of the stage; epoch counts from 1
+    int epoch = 0, epochs = 0;       // of the stage; epoch counts from 1
     int64_t batch = 0, batches = 0;  // of the epoch
-    double loss = 0;              // of the last batch
+    double loss = 0;                 // of the last batch
     double rows_per_second = 0;
     bool epoch_finished = false;  // then metrics is set
     EpochMetrics metrics;

@@ -84,7 +84,8 @@ void expect_equal_to_model(const ModelConfig &config) {
 
 TEST(Network, IsTheModelThatAnswersQueries) {
     for (const std::string &encoding : position_encoding_names()) {
-        for (Activation activation : {Activation::relu, Activation::leakyrelu, Activation::gelu, Activation::sigmoid, Activation::tanh}) {
+        for (Activation activation :
+             {Activation::relu, Activation::leakyrelu, Activation::gelu, Activation::sigmoid, Activation::tanh}) {
             for (int depth = 0; depth <= 3; ++depth) {
                 for (int switches = 0; switches < 8; ++switches) {
                     ModelConfig config = small_config();
@@ -96,8 +97,8 @@ TEST(Network, IsTheModelThatAnswersQueries) {
                     config.activate_embedding = switches & 4;
                     config.class_bias = switches & 1;
                     config.class_head = switches & 2 ? ClassHead::softmax : ClassHead::sigmoid;
-                    SCOPED_TRACE(encoding + " " + to_string(activation) + " depth " + std::to_string(depth) + " switches " +
-                                 std::to_string(switches));
+                    SCOPED_TRACE(encoding + " " + to_string(activation) + " depth " + std::to_string(depth) +
+                                 " switches " + std::to_string(switches));
                     expect_equal_to_model(config);
                 }
             }
@@ -149,7 +150,8 @@ TEST(Network, GradientsAgreeWithFiniteDifferences) {
     ModelConfig config = small_config();
     config.activation = Activation::gelu;  // smooth
     Network network(config, make_position_encoding(config)->dim(), tensor_options("cpu").dtype(at::kDouble), 1);
-    const at::Tensor features = features_of(config).to(at::kDouble), images = at::cos(at::arange(30, at::kDouble)).view({6, 5});
+    const at::Tensor features = features_of(config).to(at::kDouble),
+                     images = at::cos(at::arange(30, at::kDouble)).view({6, 5});
     const at::Tensor classes = at::tensor({0, 1, 2, 0, 1, 2}, at::kLong);
     const auto loss = [&] {
         const at::Tensor e = network.embed(features, nullptr);
@@ -193,10 +195,12 @@ TEST(Network, AStepStaysOnItsDevice) {
     Dropout dropout(0.5, RandomStream(1, RandomPurpose::dropout));
     const at::Tensor e = network.embed(at::empty({12, 32}, meta), &dropout);
     const at::Tensor u = normalize_rows(e.narrow(0, 0, 4)), twins = normalize_rows(e.narrow(0, 4, 4));
-    const at::Tensor random = normalize_rows(e.narrow(0, 8, 4)), v = normalize_rows(network.project_images(at::empty({4, 5}, meta)));
+    const at::Tensor random = normalize_rows(e.narrow(0, 8, 4)),
+                     v = normalize_rows(network.project_images(at::empty({4, 5}, meta)));
     const at::Tensor scores = network.class_scores(e.narrow(0, 0, 4)), classes = at::empty({4}, meta.dtype(at::kLong));
-    const at::Tensor loss = in_batch_loss(u, v, 1) + dropout_loss(u, twins, 1) + negative_location_loss(u, v, random, 1) +
-                            full_loss(scores, classes, scores, 3, 1) + cross_entropy_loss(scores, classes, 0.1);
+    const at::Tensor loss = in_batch_loss(u, v, 1) + dropout_loss(u, twins, 1) +
+                            negative_location_loss(u, v, random, 1) + full_loss(scores, classes, scores, 3, 1) +
+                            cross_entropy_loss(scores, classes, 0.1);
     EXPECT_TRUE(loss.is_meta());
     loss.backward();
     Adam adam(0.01);

@@ -21,7 +21,9 @@ struct Toy {
     at::Tensor class_weight = parameter(4, {3, 5});
     at::Tensor images = at::cos(at::arange(24, at::kDouble) * 0.9).view({4, 6});
     at::Tensor places = at::tensor({1.0, 2.0, -1.5, .5, .3, -2.0, 2.5, 1.0}, at::kDouble).view({4, 2});
-    at::Tensor negatives = at::tensor({.5, .25, -2.0, 1.0, 1.0, -1.0, 3.0, 0.0, .1, .2, -.3, .4, .7, -.8, -1.1, -1.2}, at::kDouble).view({8, 2});
+    at::Tensor negatives =
+        at::tensor({.5, .25, -2.0, 1.0, 1.0, -1.0, 3.0, 0.0, .1, .2, -.3, .4, .7, -.8, -1.1, -1.2}, at::kDouble)
+            .view({8, 2});
     at::Tensor labels = at::tensor({0, 2, 1, 2}, at::kLong);
 
     at::Tensor embed(const at::Tensor &x) const { return at::linear(x, location_weight, location_bias); }
@@ -30,7 +32,8 @@ struct Toy {
     at::Tensor random(int n) const { return normalize_rows(embed(negatives.narrow(0, 0, 4 * n))); }
     double contrastive(int n) const {  // contsoftmax: temperatures 0.5, 2 and 0.25, weights 0.7 and 0.3
         return (in_batch_loss(u(), v(), 0.5) + 0.7 * negative_location_loss(u(), v(), random(n), 2) +
-                0.3 * dropout_loss(u(), u(), 0.25)).item<double>();
+                0.3 * dropout_loss(u(), u(), 0.25))
+            .item<double>();
     }
 };
 
@@ -56,7 +59,8 @@ TEST(Objectives, ContrastiveTermsFollowTheirFormulas) {
     double in_batch = 0, negative = 0, dropout = 0;
     for (int i = 0; i < 4; ++i) {
         double images = 0, twins = 0;
-        for (int j = 0; j < 4; ++j) images += std::exp(cosine(u[i], v[j]) / 0.5), twins += std::exp(cosine(u[i], v[j]) / 0.25);
+        for (int j = 0; j < 4; ++j)
+            images += std::exp(cosine(u[i], v[j]) / 0.5), twins += std::exp(cosine(u[i], v[j]) / 0.25);
         in_batch += (std::log(images) - cosine(u[i], v[i]) / 0.5) / 4;
         dropout += (std::log(twins) - cosine(u[i], v[i]) / 0.25) / 4;
         double places = std::exp(cosine(u[i], v[i]) / 2);
@@ -87,7 +91,8 @@ TEST(Objectives, CrossEntropyMixesInTheUniformTarget) {
     const double total = std::log(std::exp(1.0) + std::exp(2.0) + std::exp(4.0));
     const at::Tensor label = at::tensor({1}, at::kLong);
     EXPECT_NEAR(cross_entropy_loss(scores, label, 0).item<double>(), total - 2, 1e-12);
-    EXPECT_NEAR(cross_entropy_loss(scores, label, 0.3).item<double>(), 0.7 * (total - 2) + 0.3 * (total - 7.0 / 3), 1e-12);
+    EXPECT_NEAR(cross_entropy_loss(scores, label, 0.3).item<double>(), 0.7 * (total - 2) + 0.3 * (total - 7.0 / 3),
+                1e-12);
 }
 
 TEST(Objectives, ZeroVectorsGiveFiniteLossesAndGradients) {

@@ -102,12 +102,25 @@ TEST(Options, PublishedNamesAreAccepted) {
     set_option(options, "spa_enc_type", OptionKind::text, "spheregrid");
     EXPECT_EQ(options.model.position_encoding, "sphereC+");
     set_option(options, "spa_enc", OptionKind::text, "Space2Vec-grid");
-    const std::pair<const char *, const char *> numbers[] = {
-        {"frequency_num", "16"}, {"min_radius", "0.5"}, {"max_radius", "360"}, {"num_hidden_layer", "3"},
-        {"hidden_dim", "64"}, {"num_filts", "32"}, {"dropout", "0.25"}, {"unsuper_temp_inbatch", "20"},
-        {"unsuper_temp_negloc", "2"}, {"unsuper_temp_simcse", "3"}, {"rand_sample_weight", "0.75"},
-        {"simcse_weight", "0.125"}, {"num_neg_rand_loc", "4"}, {"num_epochs_unsuper", "7"}, {"num_epochs", "8"},
-        {"unsuper_lr", "0.0625"}, {"lr", "0.03125"}, {"lr_decay", "0.5"}, {"batch_size", "1024"}};
+    const std::pair<const char *, const char *> numbers[] = {{"frequency_num", "16"},
+                                                             {"min_radius", "0.5"},
+                                                             {"max_radius", "360"},
+                                                             {"num_hidden_layer", "3"},
+                                                             {"hidden_dim", "64"},
+                                                             {"num_filts", "32"},
+                                                             {"dropout", "0.25"},
+                                                             {"unsuper_temp_inbatch", "20"},
+                                                             {"unsuper_temp_negloc", "2"},
+                                                             {"unsuper_temp_simcse", "3"},
+                                                             {"rand_sample_weight", "0.75"},
+                                                             {"simcse_weight", "0.125"},
+                                                             {"num_neg_rand_loc", "4"},
+                                                             {"num_epochs_unsuper", "7"},
+                                                             {"num_epochs", "8"},
+                                                             {"unsuper_lr", "0.0625"},
+                                                             {"lr", "0.03125"},
+                                                             {"lr_decay", "0.5"},
+                                                             {"batch_size", "1024"}};
     for (const auto &[name, value] : numbers) set_option(options, name, OptionKind::number, value);
     set_option(options, "spa_f_act", OptionKind::text, "tanh");
     set_option(options, "train_loss", OptionKind::text, "full_loss");
@@ -169,17 +182,28 @@ TEST(Options, ValuesOutOfRangeOrOfAnotherKindAreErrors) {
         const char *value;
     };
     const Wrong wrong[] = {
-        {"batch_size", OptionKind::number, "1"},           {"batch_size", OptionKind::number, "2.5"},
-        {"batch_size", OptionKind::number, "99999999999"}, {"batch_size", OptionKind::text, "512"},
-        {"batch_size", OptionKind::boolean, "true"},       {"batch_size", OptionKind::number, "1e300"},
-        {"dropout", OptionKind::number, "1"},              {"dropout", OptionKind::number, "-0.1"},
-        {"dropout", OptionKind::number, "nan"},            {"dropout", OptionKind::number, "0.1x"},
-        {"learning_rate", OptionKind::number, "0"},        {"learning_rate", OptionKind::number, "inf"},
-        {"layer_norm", OptionKind::number, "1"},           {"layer_norm", OptionKind::boolean, "yes"},
-        {"activation", OptionKind::text, "swish"},         {"loss", OptionKind::text, "mse"},
-        {"schedule", OptionKind::text, "step"},            {"device", OptionKind::text, "tpu"},
-        {"device", OptionKind::text, "cuda:"},             {"device", OptionKind::text, "cuda:1x"},
-        {"seed", OptionKind::number, "1.5"},               {"seed", OptionKind::number, "9223372036854775808"},
+        {"batch_size", OptionKind::number, "1"},
+        {"batch_size", OptionKind::number, "2.5"},
+        {"batch_size", OptionKind::number, "99999999999"},
+        {"batch_size", OptionKind::text, "512"},
+        {"batch_size", OptionKind::boolean, "true"},
+        {"batch_size", OptionKind::number, "1e300"},
+        {"dropout", OptionKind::number, "1"},
+        {"dropout", OptionKind::number, "-0.1"},
+        {"dropout", OptionKind::number, "nan"},
+        {"dropout", OptionKind::number, "0.1x"},
+        {"learning_rate", OptionKind::number, "0"},
+        {"learning_rate", OptionKind::number, "inf"},
+        {"layer_norm", OptionKind::number, "1"},
+        {"layer_norm", OptionKind::boolean, "yes"},
+        {"activation", OptionKind::text, "swish"},
+        {"loss", OptionKind::text, "mse"},
+        {"schedule", OptionKind::text, "step"},
+        {"device", OptionKind::text, "tpu"},
+        {"device", OptionKind::text, "cuda:"},
+        {"device", OptionKind::text, "cuda:1x"},
+        {"seed", OptionKind::number, "1.5"},
+        {"seed", OptionKind::number, "9223372036854775808"},
         {"epochs", OptionKind::other, "null"},
     };
     for (const Wrong &w : wrong) {

@@ -1,0 +1,99 @@
+// What each stage of a run goes through.
+#include "stage_plan.h"
+
+#include <algorithm>
+#include <set>
+#include <string>
+
+#include "../encoder/error.h"
+
+namespace csp {
+namespace {
+
+bool trains_contrastively(const TrainingOptions &options, const TrainingData &data) {
+    return data.features && (options.pretrain_epochs > 0 || (options.weight_contrastive > 0 && options.epochs > 0));
+}
+
+bool trains_classes(const TrainingOptions &options, const TrainingData &data) {
+    return data.classes && options.epochs > 0;
+}
+
+bool initial_has(const TrainingData &data, const char *tensor) {
+    return data.initial && data.initial->count(tensor) > 0;
+}
+
+}  // namespace
+
+ModelConfig complete_config(const TrainingOptions &options, const TrainingData &data) {
+    ModelConfig config = options.model;
+    const bool images = trains_contrastively(options, data) || initial_has(data, "img_dec.weight");
+    const bool classes = trains_classes(options, data) || initial_has(data, "class_emb.weight");
+    config.image_dim = images ? data.image_dim : 0;
+    config.class_count = classes ? data.class_count : 0;
+    config.class_head = options.loss == SupervisedLoss::cross_entropy ? ClassHead::softmax : ClassHead::sigmoid;
+    validate(config);
+    return config;
+}
+
+namespace {
+
+void require_rows(const StagePlan &plan, const char *what) {
+    if (plan.training.size() >= 2) return;
+    throw Error(ErrorKind::invalid_data, std::string("too few rows for ") + what,
+                "There are " + std::to_string(plan.training.size()) + " to train on and " +
+                    std::to_string(plan.validation.size()) + " held out for validation; training needs at least 2.",
+                "Give more rows, or lower validation_fraction.");
+}
+
+StagePlan plan_pretraining(const TrainingOptions &options, const TrainingData &data) {
+    StagePlan plan{
+        Stage::pretraining,       {}, {}, options.batch_size, options.pretrain_epochs, options.pretrain_learning_rate,
+        options.pretrain_schedule};
+    for (std::size_t i = 0; i < data.rows; ++i) {
+        const bool held_out = data.validation && data.validation[i];
+        (held_out ? plan.validation : plan.training).push_back(static_cast<int64_t>(i));
+    }
+    require_rows(plan, "pre-training");
+    return plan;
+}
+
+void require_two_classes(const StagePlan &plan, const TrainingData &data) {
+    std::set<int32_t> seen;
+    for (int64_t row : plan.training) seen.insert(data.classes[row]);
+    if (seen.size() >= 2) return;
+    throw Error(ErrorKind::invalid_data, "supervised training needs at least two classes",
+                "All " + std::to_string(plan.training.size()) + " labelled training rows have the same label.",
+                "Give rows of more classes, or train without labels.");
+}
+
+StagePlan plan_supervised(const TrainingOptions &options, const TrainingData &data) {
+    StagePlan plan{Stage::supervised, {}, {}, options.fine_tune_batch_size, options.epochs, options.learning_rate,
+                   options.schedule};
+    for (std::size_t i = 0; i < data.rows; ++i) {
+        if (data.classes[i] < 0) continue;
+        const bool held_out = data.validation && data.validation[i];
+        (held_out ? plan.validation : plan.training).push_back(static_cast<int64_t>(i));
+    }
+    require_rows(plan, "supervised training: rows with a label");
+    require_two_classes(plan, data);
+    const int64_t batches = Epoch::batches(plan.training.size(), plan.batch_size);
+    plan.epochs = static_cast<int>(std::max<int64_t>(plan.epochs, (options.min_steps + batches - 1) / batches));
+    return plan;
+}
+
+}  // namespace
+
+std::vector<StagePlan> plan_stages(const TrainingOptions &options, const TrainingData &data) {
+    std::vector<StagePlan> plans;
+    if (data.features && options.pretrain_epochs > 0) plans.push_back(plan_pretraining(options, data));
+    if (trains_classes(options, data)) plans.push_back(plan_supervised(options, data));
+    if (plans.empty()) {
+        throw Error(ErrorKind::invalid_parameter, "nothing to train",
+                    "Pre-training needs features and pretrain_epochs above 0; supervised training needs labels and "
+                    "epochs above 0.",
+                    "Name a column of features or of labels.");
+    }
+    return plans;
+}
+
+}  // namespace csp
