@@ -52,8 +52,13 @@ at::TensorOptions tensor_options(const std::string &device) {
 }
 
 void prepare_process(int threads) {
-    at::set_num_threads(threads);
-    if (auto *set_blas_threads = blas_function<void(int)>("openblas_set_num_threads")) set_blas_threads(threads);
+    auto *set_blas_threads = blas_function<void(int)>("openblas_set_num_threads");
+    auto *blas_threading = blas_function<int()>("openblas_get_parallel");
+    if (set_blas_threads) set_blas_threads(threads);
+    // OpenBLAS with threads of its own (1) gets all of them: those of LibTorch would spin
+    // beside them, waiting for work, and two threads then take twice the time of one.
+    const bool blas_has_own_threads = set_blas_threads && blas_threading && blas_threading() == 1;
+    at::set_num_threads(blas_has_own_threads ? 1 : threads);
     constexpr int megabyte = 1 << 20;
     mallopt(M_MMAP_THRESHOLD, 32 * megabyte);  // the most that glibc takes
     mallopt(M_TRIM_THRESHOLD, 512 * megabyte);

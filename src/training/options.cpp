@@ -487,7 +487,8 @@ int64_t estimate_memory(const TrainingOptions &options, int64_t rows, int image_
     const double supervised =
         batch2 * (2 * per_row + 8.0 * class_count) + (options.weight_contrastive > 0 ? contrastive : 0);
     const double step = 4 * std::max(image_dim > 0 ? contrastive : 0, class_count > 0 ? supervised : 0);
-    const double bytes = 1.2 * (data + cache + 4 * 6 * sizes.parameters + step) + (8 << 20);
+    constexpr double kept_by_malloc = 32 << 20;
+    const double bytes = 1.2 * (data + cache + 4 * 6 * sizes.parameters + step) + kept_by_malloc;
     return bytes < 9e18 ? static_cast<int64_t>(bytes) : std::numeric_limits<int64_t>::max();
 }
 
