@@ -11,8 +11,9 @@ namespace csp {
 // Error(not_supported) for a CUDA device that is not there.
 at::TensorOptions tensor_options(const std::string &device);
 
-// Readies the whole process for training: the threads of LibTorch and BLAS; and malloc keeps what is freed, since every step frees and allocates the same
-// tensors: handing their pages back to the kernel each time costs a sixth of the step.
+// Readies the whole process for training: the threads of LibTorch and BLAS; and malloc keeps
+// what is freed, since every step frees and allocates the same tensors: handing their pages
+// back to the kernel each time costs a sixth of the step.
 void prepare_process(int threads);
 
 int cuda_device_count();
