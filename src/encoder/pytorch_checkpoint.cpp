@@ -438,7 +438,7 @@ private:
 
     std::optional<ParameterValue> read_value(const PicklePtr &value) {
         if (as<std::monostate>(value) != nullptr)
-            return ParameterValue();
+            return std::optional<ParameterValue>(std::in_place);
         if (const std::string *text = as<std::string>(value))
             return read_text(*text);
         if (const PickleList *list = as<PickleList>(value))
