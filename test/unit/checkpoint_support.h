@@ -48,7 +48,10 @@ inline std::string tuple(Pieces items) { return "(" + joined(items) + "t"; }
 inline std::string dict(Pieces keys_and_values) { return "}(" + joined(keys_and_values) + "u"; }
 inline std::string put(int index) { return "q" + little(static_cast<uint64_t>(index), 1); }
 inline std::string get(int index) { return "h" + little(static_cast<uint64_t>(index), 1); }
-inline std::string name(const std::string &module, const std::string &name) { return "c" + module + "\n" + name + "\n"; }
+
+inline std::string name(const std::string &module, const std::string &name) {
+    return "c" + module + "\n" + name + "\n";
+}
 
 inline std::string integer(int64_t value) {
     if (value == static_cast<int32_t>(value))
