@@ -6,6 +6,7 @@ namespace csp {
 
 // Activation of the feed-forward net [spa_f_act]. leakyrelu has slope 0.2 and gelu is the
 // exact one (erf), as in the published code.
-enum class Activation { relu, leakyrelu, gelu, sigmoid, tanh };
+// sine is that of a SIREN and no choice for other nets.
+enum class Activation { relu, leakyrelu, gelu, sigmoid, tanh, sine };
 
 }  // namespace csp

@@ -3,7 +3,7 @@
 
 #include <charconv>
 #include <cmath>
-#include <limits>
+#include <cstring>
 
 #include "error.h"
 #include "position_family.h"
@@ -12,23 +12,35 @@ namespace csp {
 
 namespace {
 
-struct ActivationName {
-    Activation value;
+template <typename Value>
+struct Name {
+    Value value;
     const char *name;
 };
 
-constexpr ActivationName activation_names[] = {{Activation::relu, "relu"},
-                                               {Activation::leakyrelu, "leakyrelu"},
-                                               {Activation::gelu, "gelu"},
-                                               {Activation::sigmoid, "sigmoid"},
-                                               {Activation::tanh, "tanh"}};
+constexpr Name<FrequencyList> frequency_list_names[] = {
+    {FrequencyList::geometric, "geometric"}, {FrequencyList::random, "random"}, {FrequencyList::nerf, "nerf"}};
 
-struct ClassHeadName {
-    ClassHead value;
-    const char *name;
-};
+constexpr Name<NetworkKind> network_names[] = {{NetworkKind::ffn, "ffn"},
+                                               {NetworkKind::fcnet, "fcnet"},
+                                               {NetworkKind::siren, "siren"},
+                                               {NetworkKind::linear, "linear"},
+                                               {NetworkKind::diagonal, "diagonal"}};
 
-constexpr ClassHeadName class_head_names[] = {{ClassHead::sigmoid, "sigmoid"}, {ClassHead::softmax, "softmax"}};
+constexpr Name<WrapFeatures> wrap_features_names[] = {{WrapFeatures::encode_cos_sin, "encode_cos_sin"},
+                                                      {WrapFeatures::encode_3D, "encode_3D"},
+                                                      {WrapFeatures::encode_none, "encode_none"}};
+
+constexpr Name<Harmonics> harmonics_names[] = {{Harmonics::closed_form, "closed_form"},
+                                               {Harmonics::analytic, "analytic"}};
+
+constexpr Name<Activation> activation_names[] = {{Activation::relu, "relu"},
+                                                 {Activation::leakyrelu, "leakyrelu"},
+                                                 {Activation::gelu, "gelu"},
+                                                 {Activation::sigmoid, "sigmoid"},
+                                                 {Activation::tanh, "tanh"}};
+
+constexpr Name<ClassHead> class_head_names[] = {{ClassHead::sigmoid, "sigmoid"}, {ClassHead::softmax, "softmax"}};
 
 template <typename Entry, std::size_t n>
 auto value_of(const Entry (&entries)[n], const char *what, const std::string &name) {
@@ -63,13 +75,37 @@ void require_range(const char *name, int value, int least, int most) {
 void validate_encoding(const ModelConfig &config) {
     const PositionFamily &family = position_family(config.position_encoding);
     require_range("frequencies", config.frequencies, 1, 1024);
-    require(!family.geometric || config.frequencies >= 2,
-            std::string("position encoding \"") + family.name + "\" needs at least two frequencies",
-            "Its scales are spread from min_radius to max_radius; set frequencies to 2 or more.");
-    require(std::isfinite(config.min_radius) && config.min_radius > 0, "min_radius must be a positive number",
-            "It is the finest scale, for example 0.1.");
-    require(std::isfinite(config.max_radius) && config.max_radius > config.min_radius,
-            "max_radius must be a number greater than min_radius", "It is the coarsest scale, for example 360.");
+    require_range("anchors", config.anchors, 1, 65536);
+    require_range("degrees", config.degrees, 1, 100);
+    require(std::isfinite(config.kernel_size) && config.kernel_size >= 1e-6 && config.kernel_size <= 1e6,
+            "kernel_size must be a positive number",
+            "It is the width of the Gaussians of rbf in degrees, and the variance of the directions of rff.");
+    for (const double radius : {config.min_radius, config.max_radius})
+        require(radius > 0 && radius <= 1e9, "min_radius and max_radius must be positive numbers",
+                "They are the finest and the coarsest scale, for example 0.1 and 360.");
+    if (family.check)
+        family.check(config);
+    require(family.dim(config) <= 65536, "position encoding has too many features: " + std::to_string(family.dim(config)),
+            "Lower frequencies, anchors or degrees; 65536 features are the most.");
+}
+
+void validate_network(const ModelConfig &config) {
+    require_range("hidden_layers", config.hidden_layers, 0, 16);
+    require_range("hidden_dim", config.hidden_dim, 1, 8192);
+    require_range("embedding_dim", config.embedding_dim, 1, 8192);
+    require(config.dropout >= 0 && config.dropout < 1, "dropout is out of range",
+            "Choose a value from 0 to less than 1.");
+    for (const double omega : {config.siren_first_omega, config.siren_omega})
+        require(omega > 0 && omega <= 1000, "frequency factor of a SIREN is out of range",
+                "Choose siren_first_omega and siren_omega above 0 and up to 1000; usual are 30 and 1.");
+    if (config.network != NetworkKind::diagonal)
+        return;
+    const std::string &encoding = config.position_encoding;
+    require(encoding.rfind("theory", 0) == 0, "network diagonal needs the position encoding theorydiag",
+            "It has one matrix for the six features of each scale; choose another network for other encodings.");
+    require(config.embedding_dim % config.frequencies == 0, "embedding_dim is not a multiple of frequencies",
+            "Network diagonal gives each scale an equal part of the embedding.");
+    require(!config.dates, "network diagonal has no place for dates", "Choose another network, for example ffn.");
 }
 
 // ---- text --------------------------------------------------------------------------------
@@ -119,6 +155,19 @@ ModelConfig parse(const std::map<std::string, std::string> &metadata) {
     read(metadata, "frequencies", config.frequencies);
     read(metadata, "min_radius", config.min_radius);
     read(metadata, "max_radius", config.max_radius);
+    config.frequency_list = frequency_list_from_string(text_of(metadata, "frequency_list"));
+    config.extent = extent_from_string(text_of(metadata, "map_range"));
+    read(metadata, "anchors", config.anchors);
+    read(metadata, "kernel_size", config.kernel_size);
+    read(metadata, "degrees", config.degrees);
+    config.harmonics = harmonics_from_string(text_of(metadata, "harmonics"));
+    config.wrap_features = wrap_features_from_string(text_of(metadata, "wrap_features"));
+    read(metadata, "published_defects", config.published_defects);
+    read(metadata, "dates", config.dates);
+    config.network = network_from_string(text_of(metadata, "network"));
+    read(metadata, "siren_first_omega", config.siren_first_omega);
+    read(metadata, "siren_omega", config.siren_omega);
+    read(metadata, "diagonal_projection", config.diagonal_projection);
     read(metadata, "hidden_layers", config.hidden_layers);
     read(metadata, "hidden_dim", config.hidden_dim);
     read(metadata, "embedding_dim", config.embedding_dim);
@@ -152,13 +201,66 @@ ClassHead class_head_from_string(const std::string &name) {
     return value_of(class_head_names, "class head", name);
 }
 
+const char *to_string(FrequencyList value) {
+    return name_of(frequency_list_names, value);
+}
+
+const char *to_string(NetworkKind value) {
+    return name_of(network_names, value);
+}
+
+const char *to_string(WrapFeatures value) {
+    return name_of(wrap_features_names, value);
+}
+
+const char *to_string(Harmonics value) {
+    return name_of(harmonics_names, value);
+}
+
+FrequencyList frequency_list_from_string(const std::string &name) {
+    return value_of(frequency_list_names, "frequency list", name);
+}
+
+NetworkKind network_from_string(const std::string &name) {
+    return value_of(network_names, "network", name);
+}
+
+WrapFeatures wrap_features_from_string(const std::string &name) {
+    return value_of(wrap_features_names, "features of wrap", name);
+}
+
+Harmonics harmonics_from_string(const std::string &name) {
+    return value_of(harmonics_names, "convention of spherical harmonics", name);
+}
+
+std::string to_string(const Extent &extent) {
+    return to_text(extent.west) + ", " + to_text(extent.east) + ", " + to_text(extent.south) + ", " +
+           to_text(extent.north);
+}
+
+Extent extent_from_string(const std::string &text) {
+    Extent extent;
+    const char *next = text.data();
+    const char *end = next + text.size();
+    const auto skip = [&](const char *characters) {
+        while (next != end && std::strchr(characters, *next))
+            ++next;
+    };
+    skip("[ ");
+    for (double *value : {&extent.west, &extent.east, &extent.south, &extent.north}) {
+        const auto result = std::from_chars(next, end, *value);
+        require(result.ec == std::errc(), "malformed extent: \"" + text + "\"",
+                "Give west, east, south and north in degrees, for example -180, 180, -90, 90.");
+        next = result.ptr;
+        skip(value == &extent.north ? "] " : ", ");
+    }
+    require(next == end, "malformed extent: \"" + text + "\"", "It has four numbers: west, east, south, north.");
+    return extent;
+}
+
 void validate(const ModelConfig &config) {
     validate_encoding(config);
-    require_range("hidden_layers", config.hidden_layers, 0, 16);
-    require_range("hidden_dim", config.hidden_dim, 1, 8192);
-    require_range("embedding_dim", config.embedding_dim, 1, 8192);
-    require(config.dropout >= 0 && config.dropout < 1, "dropout is out of range",
-            "Choose a value from 0 to less than 1.");
+    validate_network(config);
     require_range("image_dim", config.image_dim, 0, 65536);
     require_range("class_count", config.class_count, 0, 1000000);
 }
@@ -168,6 +270,19 @@ std::map<std::string, std::string> config_to_metadata(const ModelConfig &config)
             {"frequencies", std::to_string(config.frequencies)},
             {"min_radius", to_text(config.min_radius)},
             {"max_radius", to_text(config.max_radius)},
+            {"frequency_list", to_string(config.frequency_list)},
+            {"map_range", to_string(config.extent)},
+            {"anchors", std::to_string(config.anchors)},
+            {"kernel_size", to_text(config.kernel_size)},
+            {"degrees", std::to_string(config.degrees)},
+            {"harmonics", to_string(config.harmonics)},
+            {"wrap_features", to_string(config.wrap_features)},
+            {"published_defects", to_text(config.published_defects)},
+            {"dates", to_text(config.dates)},
+            {"network", to_string(config.network)},
+            {"siren_first_omega", to_text(config.siren_first_omega)},
+            {"siren_omega", to_text(config.siren_omega)},
+            {"diagonal_projection", to_text(config.diagonal_projection)},
             {"hidden_layers", std::to_string(config.hidden_layers)},
             {"hidden_dim", std::to_string(config.hidden_dim)},
             {"embedding_dim", std::to_string(config.embedding_dim)},

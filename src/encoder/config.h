@@ -11,9 +11,30 @@
 
 namespace csp {
 
+// The list of frequencies of the multi-scale encodings [freq_init]. random ones are drawn once and are
+// part of the model; nerf is pi 2^k.
+enum class FrequencyList { geometric, random, nerf };
+
+// What follows the position encoding: the feed-forward net of Space2Vec and Sphere2Vec, the residual FCNet of
+// geo_prior [geo_net], the SIREN of SatCLIP, one linear layer (hexagridcell) or one small matrix a scale (theorydiag).
+enum class NetworkKind { ffn, fcnet, siren, linear, diagonal };
+
+// The input features of wrap and wrap_ffn (geo_prior): sines and cosines, the published "3D" (which doubles the
+// latitude and so is not a point on the globe), or the coordinates scaled to [-1, 1].
+enum class WrapFeatures { encode_cos_sin, encode_3D, encode_none };
+
+// Which of SatCLIP's two tables of spherical harmonics: the closed form, or the analytic one, whose terms of order 0
+// are pi times as large and whose odd orders have the other sign.
+enum class Harmonics { closed_form, analytic };
+
 // How class scores become probabilities: one sigmoid a class (as published: presence of a
 // class, the values need not add up to 1) or a softmax over the classes.
 enum class ClassHead { sigmoid, softmax };
+
+// A rectangle of coordinates in degrees.
+struct Extent {
+    double west = -180, east = 180, south = -90, north = 90;
+};
 
 struct ModelConfig {
     // Position encoding [spa_enc_type], by its canonical name: see position_encoding.h.
@@ -21,8 +42,23 @@ struct ModelConfig {
     int frequencies = 32;      // number of scales F [frequency_num]
     double min_radius = 0.16;  // finest scale; its period is 2*pi*min_radius, in degrees for grid
     double max_radius = 57.3;  // coarsest scale
+    FrequencyList frequency_list = FrequencyList::geometric;
+    Extent extent;             // of naive, rff and tile [map_range]
+    int anchors = 200;         // of rbf [num_rbf_anchor_pts]
+    double kernel_size = 1;    // rbf: its sigma in degrees; rff: variance of the directions [rbf_kernel_size]
+    int degrees = 10;          // of spherical harmonics: L, for L * L features [legendre_poly_num]
+    Harmonics harmonics = Harmonics::closed_form;
+    WrapFeatures wrap_features = WrapFeatures::encode_cos_sin;
+    // As the published code where that does not do what the papers mean (doc/encoders.md): for weights that
+    // were trained with it.
+    bool published_defects = false;
+    bool dates = false;  // the time of the year is an input too [use_date_feats]
 
-    int hidden_layers = 1;  // [num_hidden_layer]
+    NetworkKind network = NetworkKind::ffn;
+    double siren_first_omega = 30;  // of the first layer of a SIREN
+    double siren_omega = 1;         // of its other hidden layers
+    bool diagonal_projection = false;  // diagonal: a linear layer after it [use_post_mat]
+    int hidden_layers = 1;  // [num_hidden_layer]; residual blocks of an FCNet
     int hidden_dim = 512;   // [hidden_dim]
     int embedding_dim = 256;  // D [num_filts]
     Activation activation = Activation::leakyrelu;
@@ -39,9 +75,23 @@ struct ModelConfig {
 
 const char *to_string(Activation value);
 const char *to_string(ClassHead value);
-// Both throw Error(invalid_parameter) that lists the known names.
+const char *to_string(FrequencyList value);
+const char *to_string(NetworkKind value);
+const char *to_string(WrapFeatures value);
+const char *to_string(Harmonics value);
+// "west, east, south, north", as the published map_range has them.
+std::string to_string(const Extent &value);
+// All throw Error(invalid_parameter) that lists the known names or the form.
 Activation activation_from_string(const std::string &name);
 ClassHead class_head_from_string(const std::string &name);
+FrequencyList frequency_list_from_string(const std::string &name);
+NetworkKind network_from_string(const std::string &name);
+WrapFeatures wrap_features_from_string(const std::string &name);
+Harmonics harmonics_from_string(const std::string &name);
+Extent extent_from_string(const std::string &text);
+
+// Chooses a position encoding by any of its names, with the parameters and the network that suit it.
+void set_position_encoding(ModelConfig &config, const std::string &name);
 
 // Throws Error(invalid_parameter) if a value is out of its range or values contradict each
 // other (for example frequencies = 1 with a geometric list of scales).

@@ -8,27 +8,24 @@
 #include <cstddef>
 #include <vector>
 
-#include "config.h"
 #include "linear.h"
+#include "location_network.h"
 
 namespace csp {
 
-class FeedForward {
+class FeedForward : public LocationNetwork {
 public:
     // From the tensors spa_enc.ffn.layers.<i>.*; throws Error(data_corrupted) if one is missing
     // or wrong. features is the width of the position encoding.
     FeedForward(const ModelConfig &config, std::size_t features, const TensorMap &tensors, const Kernels &kernels);
 
-    std::size_t in() const { return layers_.front().linear.in(); }
-    std::size_t out() const { return layers_.back().linear.out(); }
-    std::size_t memory() const;
+    std::size_t in() const override { return layers_.front().linear.in(); }
+    std::size_t out() const override { return layers_.back().linear.out(); }
+    std::size_t memory() const override;
 
-    // Rows to hand over at once, and the floats of scratch that `rows` rows need.
-    std::size_t preferred_rows() const;
-    std::size_t scratch_size(std::size_t rows) const;
-
-    // out (rows, out()) dense, for x (rows, in()) with the given stride.
-    void apply(const float *x, std::size_t x_stride, std::size_t rows, float *scratch, float *out) const;
+    std::size_t preferred_rows() const override;
+    std::size_t scratch_size(std::size_t rows) const override;
+    void apply(const float *x, std::size_t x_stride, std::size_t rows, float *scratch, float *out) const override;
 
 private:
     struct Layer {

@@ -35,9 +35,15 @@ struct Kernels {
     // sin and cos of n angles in radians, absolute error below 1.5e-7 for any finite angle.
     void (*sincos)(const double *angles, std::size_t n, float *sines, float *cosines);
 
+    // out[2k] = sin(x w[k]), out[2k + 1] = cos(x w[k]); as exact.
+    void (*waves)(double x, const double *w, std::size_t n, float *out);
+
     // out = epilogue(x W^T + b) for x (rows, in) and out (rows, out), strides in floats.
     void (*affine)(const float *x, std::size_t x_stride, std::size_t rows, const PackedMatrix &matrix,
                    Epilogue epilogue, float *out, std::size_t out_stride);
+
+    // values[i] = exp(values[i]), relative error 1e-7; saturates where float ends.
+    void (*exp)(float *values, std::size_t n);
 
     // values[i] += others[i]
     void (*add)(float *values, const float *others, std::size_t n);

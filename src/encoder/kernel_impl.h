@@ -101,6 +101,21 @@ CSP_INLINE Floats error_function(Floats x) {
     return (Floats)((Ints)y | ((Ints)x & INT32_MIN));
 }
 
+// sin(x), absolute error 2e-7 for |x| up to 10^4: x = n pi + r in three steps (Cody and Waite), a polynomial on
+// |r| <= pi/2, the sign of an odd n.
+CSP_INLINE Floats sine(Floats x) {
+    const float magic = 12582912.0f;  // 1.5 * 2^23: n appears in the low bits
+    const Floats shifted = x * 0.318309886f + magic;
+    const Floats n = shifted - magic;
+    const Floats r = ((x - n * 3.140625f) - n * 9.670257568359375e-4f) - n * 6.278329571e-7f;
+    const Floats square = r * r;
+    Floats p = 2.6019031e-6f * square - 1.9807418e-4f;
+    p = p * square + 8.3330255e-3f;
+    p = p * square - 1.6666657e-1f;
+    p = (p * square) * r + r;
+    return (Floats)((Ints)p ^ ((Ints)shifted << 31));
+}
+
 // Comparisons are written so that NaN stays NaN.
 template <Activation kind>
 CSP_INLINE Floats activated(Floats x) {
@@ -110,6 +125,7 @@ CSP_INLINE Floats activated(Floats x) {
         case Activation::gelu: return 0.5f * x * (1.0f + error_function(x * 0.707106781f));
         case Activation::sigmoid: return 1.0f / (1.0f + exponential(-x));
         case Activation::tanh: return 1.0f - 2.0f / (exponential(2.0f * x) + 1.0f);
+        case Activation::sine: return sine(x);
     }
     return x;
 }
@@ -135,6 +151,7 @@ static void apply(Epilogue epilogue, float *values, size_t stride, size_t rows, 
         case Activation::gelu: return activate_rows<Activation::gelu>(values, stride, rows, n);
         case Activation::sigmoid: return activate_rows<Activation::sigmoid>(values, stride, rows, n);
         case Activation::tanh: return activate_rows<Activation::tanh>(values, stride, rows, n);
+        case Activation::sine: return activate_rows<Activation::sine>(values, stride, rows, n);
     }
 }
 
@@ -425,8 +442,43 @@ static void sincos(const double *angles, size_t n, float *sines, float *cosines)
     __builtin_memcpy(cosines + i, rest_cosines, (n - i) * sizeof(float));
 }
 
-static constexpr Kernels table = {CSP_KERNEL_NAME, panel, CSP_ROW_BLOCK, sincos,  affine,
-                                  add,             layer_norm, softmax,  dot};
+// Sines and cosines side by side.
+CSP_INLINE void interleave(const float *sines, const float *cosines, size_t n, float *out) {
+    for (size_t k = 0; k < n; ++k) {
+        out[2 * k] = sines[k];
+        out[2 * k + 1] = cosines[k];
+    }
+}
+
+static void waves(double x, const double *w, size_t n, float *out) {
+    alignas(64) double angles[angle_chunk];
+    alignas(64) float sines[angle_chunk];
+    alignas(64) float cosines[angle_chunk];
+    size_t first = 0;
+    for (; first + angle_chunk <= n; first += angle_chunk) {
+        for (size_t k = 0; k < angle_chunk; ++k)
+            angles[k] = x * w[first + k];
+        sincos_chunk(angles, sines, cosines);
+        interleave(sines, cosines, angle_chunk, out + 2 * first);
+    }
+    if (first == n)
+        return;
+    for (size_t k = 0; k < angle_chunk; ++k)
+        angles[k] = k < n - first ? x * w[first + k] : 0.0;
+    sincos_chunk(angles, sines, cosines);
+    interleave(sines, cosines, n - first, out + 2 * first);
+}
+
+static void exp_in_place(float *values, size_t n) {
+    size_t i = 0;
+    for (; i + lanes <= n; i += lanes)
+        store(values + i, exponential(load(values + i)));
+    if (i < n)
+        store_part(values + i, exponential(load_part(values + i, n - i)), n - i);
+}
+
+static constexpr Kernels table = {CSP_KERNEL_NAME, panel, CSP_ROW_BLOCK, sincos,  waves, affine,
+                                  exp_in_place,    add,   layer_norm,    softmax, dot};
 
 }  // namespace CSP_KERNEL_NAMESPACE
 }  // namespace csp

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "tensor_access.h"
+
 namespace csp {
 
 namespace {
@@ -70,6 +72,17 @@ void Linear::apply_dense(const float *x, std::size_t rows, Epilogue epilogue, fl
             std::memcpy(scratch.data() + row * stride, x + (first + row) * in_, in_ * sizeof(float));
         apply(scratch.data(), stride, height, epilogue, out + first * out_, out_);
     }
+}
+
+Linear require_linear(const Kernels &kernels, const TensorMap &tensors, const std::string &name, int64_t out,
+                      int64_t in) {
+    return Linear(kernels, require_tensor(tensors, name + ".weight", {out, in}),
+                  &require_tensor(tensors, name + ".bias", {out}));
+}
+
+void copy_rows(const float *rows, std::size_t stride, std::size_t count, std::size_t n, float *out) {
+    for (std::size_t row = 0; row < count; ++row)
+        std::memcpy(out + row * n, rows + row * stride, n * sizeof(float));
 }
 
 float Linear::apply_one(const float *x, std::size_t column, Epilogue epilogue) const {

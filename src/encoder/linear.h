@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 
 #include "kernel.h"
 #include "scratch.h"
@@ -43,5 +44,13 @@ private:
     AlignedFloats weights_;
     AlignedFloats bias_;
 };
+
+// A linear layer from the tensors <name>.weight (out, in) and <name>.bias (out); throws Error(data_corrupted) as
+// require_tensor does.
+Linear require_linear(const Kernels &kernels, const TensorMap &tensors, const std::string &name, int64_t out,
+                      int64_t in);
+
+// Rows of n floats with a stride to rows without.
+void copy_rows(const float *rows, std::size_t stride, std::size_t count, std::size_t n, float *out);
 
 }  // namespace csp

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <memory>
 
-#include "feed_forward.h"
+#include "location_network.h"
 #include "position_encoding.h"
 
 namespace csp {
@@ -14,16 +14,17 @@ public:
     // Throws Error(data_corrupted) as Model's constructor does.
     LocationEncoder(const ModelConfig &config, const TensorMap &tensors, const Kernels &kernels);
 
-    std::size_t embedding_dim() const { return network_.out(); }
-    std::size_t memory() const { return network_.memory(); }
+    std::size_t embedding_dim() const { return network_->out(); }
+    std::size_t memory() const { return network_->memory(); }
 
-    // lonlat n pairs in degrees; out (n, embedding_dim()). A location gets the same bits alone
-    // and in a batch.
-    void embed(const double *lonlat, std::size_t n, float *out) const;
+    // lonlat n pairs in degrees; dates n, or null for a model without; out (n, embedding_dim()). A location gets the
+    // same bits alone and in a batch.
+    void embed(const double *lonlat, const float *dates, std::size_t n, float *out) const;
 
 private:
     std::unique_ptr<PositionEncoding> encoding_;
-    FeedForward network_;
+    std::unique_ptr<LocationNetwork> network_;
+    ModelConfig config_;
 };
 
 }  // namespace csp

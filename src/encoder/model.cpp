@@ -7,6 +7,7 @@
 #include <optional>
 #include <unordered_map>
 
+#include "linear.h"
 #include "location_encoder.h"
 #include "room_face.h"
 #include "tensor_access.h"
@@ -166,8 +167,13 @@ std::size_t Model::memory() const {
     return bytes;
 }
 
-void Model::embed(const double *lonlat, std::size_t n, float *out) const {
-    at_room_face([&] { parts_->encoder.embed(lonlat, n, out); });
+void Model::embed(const double *lonlat, const float *dates, std::size_t n, float *out) const {
+    at_room_face([&] {
+        if (parts_->config.dates && !dates)
+            throw Error(ErrorKind::not_supported, "model needs the date of an observation", {},
+                        "It was trained with dates: give one beside the location.");
+        parts_->encoder.embed(lonlat, dates, n, out);
+    });
 }
 
 void Model::embed_image(const float *features, std::size_t n, float *out) const {

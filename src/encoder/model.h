@@ -35,8 +35,10 @@ public:
     int class_index(const std::string &label) const;  // -1: no such label
     std::size_t memory() const;                       // bytes held
 
-    // e(x): lonlat n pairs (lon, lat) in degrees, longitudes in [-180, 180]; out (n, D).
-    void embed(const double *lonlat, std::size_t n, float *out) const;
+    // e(x): lonlat n pairs (lon, lat) in degrees, longitudes in [-180, 180]; out (n, D). A model with dates asks for
+    // dates (n), the parts of the year that have passed, 0 to 1; without them, Error(not_supported).
+    void embed(const double *lonlat, std::size_t n, float *out) const { embed(lonlat, nullptr, n, out); }
+    void embed(const double *lonlat, const float *dates, std::size_t n, float *out) const;
 
     // W f(I): features (n, image_dim); out (n, D). Throws Error(not_supported) without an
     // image side.

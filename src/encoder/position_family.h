@@ -11,19 +11,36 @@
 namespace csp {
 
 struct PositionFamily {
-    const char *name;                  // canonical
+    const char *name;                   // canonical
     std::vector<const char *> aliases;  // published names
-    bool geometric;                    // uses the geometric list: needs frequencies >= 2
-    std::unique_ptr<PositionEncoding> (*make)(const ModelConfig &config, const Kernels &kernels);
+    // Parameters and network that suit it, on top of the general defaults.
+    void (*set_defaults)(ModelConfig &config);
+    // Throws Error(invalid_parameter) for parameters that it cannot work with; null: takes any.
+    void (*check)(const ModelConfig &config);
+    int (*dim)(const ModelConfig &config);
+    std::unique_ptr<PositionEncoding> (*make)(const ModelConfig &config, const TensorMap &tensors,
+                                              const Kernels &kernels);
 };
 
-PositionFamily grid_family();
-PositionFamily sphere_grid_family();
+// Each file's families, in the order of the papers.
+std::vector<PositionFamily> grid_families();
+std::vector<PositionFamily> theory_families();
+std::vector<PositionFamily> sphere_families();
+std::vector<PositionFamily> cartesian_families();
+std::vector<PositionFamily> planar_families();
+std::vector<PositionFamily> kernel_families();
+std::vector<PositionFamily> tile_families();
+std::vector<PositionFamily> harmonics_families();
 
 // The family of a canonical name or alias, case ignored. Throws Error(undefined_object).
 const PositionFamily &position_family(const std::string &name);
 
 // As make_position_encoding, on chosen kernels.
-std::unique_ptr<PositionEncoding> make_position_encoding(const ModelConfig &config, const Kernels &kernels);
+std::unique_ptr<PositionEncoding> make_position_encoding(const ModelConfig &config, const TensorMap &tensors,
+                                                         const Kernels &kernels);
+
+// Checks that several families share.
+void require_scales(const ModelConfig &config);  // frequencies and radii of configured_frequencies
+void require_extent(const ModelConfig &config);
 
 }  // namespace csp

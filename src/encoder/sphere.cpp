@@ -1,73 +1,170 @@
-// Sphere2Vec-sphereC+ [spheregrid]: products of sines and cosines of longitude and latitude that
-// keep spherical distance at F scales, beside the features of grid in radians (Mai et al.,
-// Sphere2Vec, ISPRS Journal of Photogrammetry and Remote Sensing, 2023).
+// Sphere2Vec: products of sines and cosines of longitude and latitude at F scales, which keep distances on the sphere
+// (Mai et al., Sphere2Vec, ISPRS Journal of Photogrammetry and Remote Sensing, 2023). p_k = lat w_k, l_k = lon w_k, in
+// radians.
+#include <cmath>
+
+#include "coordinates.h"
 #include "frequencies.h"
 #include "position_family.h"
+#include "waves.h"
 
 namespace csp {
 
 namespace {
 
-constexpr double pi = 3.14159265358979323846;
+struct Wave {
+    float sine, cosine;
+};
 
-double radians(double degrees) {
-    return static_cast<double>(static_cast<float>(degrees)) * pi / 180.0;
+// What the features of a scale are made of.
+struct Scale {
+    Wave lat, lon;              // at this scale
+    Wave plain_lat, plain_lon;  // of the coordinates themselves
+};
+
+void sphere_c(const Scale &s, float *out) {
+    out[0] = s.lat.sine;
+    out[1] = s.lat.cosine * s.lon.cosine;
+    out[2] = s.lat.cosine * s.lon.sine;
 }
 
-class SphereGrid : public PositionEncoding {
+void sphere_c_plus(const Scale &s, float *out) {
+    out[0] = s.lat.sine;
+    out[1] = s.lat.cosine;
+    out[2] = s.lon.sine;
+    out[3] = s.lon.cosine;
+    out[4] = s.lat.cosine * s.lon.cosine;
+    out[5] = s.lat.cosine * s.lon.sine;
+}
+
+void mixed_products(const Scale &s, float *out) {
+    out[0] = s.lat.cosine * s.plain_lon.cosine;
+    out[1] = s.plain_lat.cosine * s.lon.cosine;
+    out[2] = s.lat.cosine * s.plain_lon.sine;
+    out[3] = s.plain_lat.cosine * s.lon.sine;
+}
+
+void sphere_m(const Scale &s, float *out) {
+    out[0] = s.lat.sine;
+    mixed_products(s, out + 1);
+}
+
+void sphere_m_plus(const Scale &s, float *out) {
+    out[0] = s.lat.sine;
+    out[1] = s.lat.cosine;
+    out[2] = s.lon.sine;
+    out[3] = s.lon.cosine;
+    mixed_products(s, out + 4);
+}
+
+Wave wave_of(double angle) {
+    return {static_cast<float>(std::sin(angle)), static_cast<float>(std::cos(angle))};
+}
+
+template <void (*combine)(const Scale &, float *), int features_a_scale>
+class Sphere : public PositionEncoding {
 public:
-    SphereGrid(std::vector<double> frequencies, const Kernels &kernels)
-        : frequencies_(std::move(frequencies)), kernels_(&kernels) {}
+    Sphere(std::vector<double> frequencies, const Kernels &kernels)
+        : PositionEncoding(features_a_scale * static_cast<int>(frequencies.size())),
+          frequencies_(std::move(frequencies)),
+          kernels_(&kernels) {}
 
-    int dim() const override { return 6 * static_cast<int>(frequencies_.size()); }
-
-    void encode(const double *lonlat, std::size_t n, float *features) const override {
-        for (std::size_t i = 0; i < n; ++i)
-            encode_location(radians(lonlat[2 * i]), radians(lonlat[2 * i + 1]),
-                            features + i * static_cast<std::size_t>(dim()));
+    void encode_one(float lon, float lat, float *features) const override {
+        const double coordinates[2] = {radians(lat), radians(lon)};
+        Scale scale{};
+        if (features_a_scale == 5 || features_a_scale == 8) {  // the mixed-scale ones
+            scale.plain_lat = wave_of(coordinates[0]);
+            scale.plain_lon = wave_of(coordinates[1]);
+        }
+        for_each_wave(*kernels_, coordinates, frequencies_,
+                      [&](std::size_t k, std::size_t axis, float sine, float cosine) {
+                          (axis == 0 ? scale.lat : scale.lon) = {sine, cosine};
+                          if (axis == 1)
+                              combine(scale, features + k * features_a_scale);
+                      });
     }
 
 private:
-    void encode_location(double lon, double lat, float *features) const {
-        constexpr std::size_t chunk = 64;
-        double angles[2 * chunk];  // latitudes, then longitudes
-        float sines[2 * chunk];
-        float cosines[2 * chunk];
-        const std::size_t count = frequencies_.size();
-        for (std::size_t first = 0; first < count; first += chunk) {
-            const std::size_t size = count - first < chunk ? count - first : chunk;
-            for (std::size_t k = 0; k < size; ++k) {
-                angles[k] = lat * frequencies_[first + k];
-                angles[size + k] = lon * frequencies_[first + k];
-            }
-            kernels_->sincos(angles, 2 * size, sines, cosines);
-            for (std::size_t k = 0; k < size; ++k)
-                combine(sines[k], cosines[k], sines[size + k], cosines[size + k], features + 6 * (first + k));
-        }
-    }
-
-    static void combine(float sin_lat, float cos_lat, float sin_lon, float cos_lon, float *features) {
-        features[0] = sin_lat;
-        features[1] = cos_lat;
-        features[2] = sin_lon;
-        features[3] = cos_lon;
-        features[4] = cos_lat * cos_lon;
-        features[5] = cos_lat * sin_lon;
-    }
-
     std::vector<double> frequencies_;
     const Kernels *kernels_;
 };
 
-std::unique_ptr<PositionEncoding> make(const ModelConfig &config, const Kernels &kernels) {
-    return std::make_unique<SphereGrid>(
-        geometric_frequencies(config.frequencies, config.min_radius, config.max_radius), kernels);
+// All products of a wave of longitude with one of latitude, then the waves themselves.
+class SphereDfs : public PositionEncoding {
+public:
+    SphereDfs(std::vector<double> frequencies, const Kernels &kernels)
+        : PositionEncoding(4 * static_cast<int>(frequencies.size() * (frequencies.size() + 1))),
+          frequencies_(std::move(frequencies)),
+          kernels_(&kernels) {}
+
+    void encode_one(float lon, float lat, float *features) const override {
+        const double coordinates[2] = {radians(lat), radians(lon)};
+        const std::size_t count = frequencies_.size();
+        // Beyond the products: sin p_k, cos p_k, sin l_k, cos l_k.
+        float *waves = features + 4 * count * count;
+        for_each_wave(*kernels_, coordinates, frequencies_,
+                      [&](std::size_t k, std::size_t axis, float sine, float cosine) {
+                          waves[4 * k + 2 * axis] = sine;
+                          waves[4 * k + 2 * axis + 1] = cosine;
+                      });
+        // Row i: sin l_0, sin l_1, ..., cos l_0, ...; column j likewise of latitude.
+        for (std::size_t i = 0; i < 2 * count; ++i) {
+            const float of_lon = waves[4 * (i % count) + 2 + i / count];
+            for (std::size_t j = 0; j < 2 * count; ++j)
+                features[i * 2 * count + j] = of_lon * waves[4 * (j % count) + j / count];
+        }
+    }
+
+private:
+    std::vector<double> frequencies_;
+    const Kernels *kernels_;
+};
+
+template <typename Encoding>
+std::unique_ptr<PositionEncoding> make(const ModelConfig &config, const TensorMap &tensors, const Kernels &kernels) {
+    return std::make_unique<Encoding>(configured_frequencies(config, tensors), kernels);
+}
+
+// The published sphereM+ and dfs take no notice of min_radius.
+template <typename Encoding>
+std::unique_ptr<PositionEncoding> make_or_legacy(const ModelConfig &config, const TensorMap &tensors,
+                                                 const Kernels &kernels) {
+    if (!config.published_defects)
+        return make<Encoding>(config, tensors, kernels);
+    return std::make_unique<Encoding>(legacy_frequencies(config.frequencies, config.max_radius), kernels);
+}
+
+template <int features_a_scale>
+int dim(const ModelConfig &config) {
+    return features_a_scale * config.frequencies;
+}
+
+int dfs_dim(const ModelConfig &config) {
+    return 4 * config.frequencies * (config.frequencies + 1);
+}
+
+void set_defaults(ModelConfig &config) {
+    config.min_radius = 0.06;
+    config.max_radius = 1;
+}
+
+void set_dfs_defaults(ModelConfig &config) {
+    set_defaults(config);
+    config.frequencies = 8;  // 288 features
 }
 
 }  // namespace
 
-PositionFamily sphere_grid_family() {
-    return {"sphereC+", {"Sphere2Vec-sphereC+", "spheregrid"}, true, make};
+std::vector<PositionFamily> sphere_families() {
+    return {{"sphereC", {"Sphere2Vec-sphereC", "sphere"}, set_defaults, require_scales, dim<3>,
+             make<Sphere<sphere_c, 3>>},
+            {"sphereC+", {"Sphere2Vec-sphereC+", "spheregrid"}, set_defaults, require_scales, dim<6>,
+             make<Sphere<sphere_c_plus, 6>>},
+            {"sphereM", {"Sphere2Vec-sphereM", "spheremixscale"}, set_defaults, require_scales, dim<5>,
+             make<Sphere<sphere_m, 5>>},
+            {"sphereM+", {"Sphere2Vec-sphereM+", "spheregridmixscale"}, set_defaults, require_scales, dim<8>,
+             make_or_legacy<Sphere<sphere_m_plus, 8>>},
+            {"dfs", {"Sphere2Vec-dfs", "dft"}, set_dfs_defaults, require_scales, dfs_dim, make_or_legacy<SphereDfs>}};
 }
 
 }  // namespace csp

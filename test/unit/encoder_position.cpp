@@ -19,7 +19,7 @@ constexpr double product_tolerance = 3e-7;
 
 csp::ModelConfig encoding_config(const std::string &name, int frequencies, double min_radius, double max_radius) {
     csp::ModelConfig config;
-    config.position_encoding = name;
+    csp::set_position_encoding(config, name);
     config.frequencies = frequencies;
     config.min_radius = min_radius;
     config.max_radius = max_radius;
@@ -33,15 +33,16 @@ nlohmann::json reference() {
 
 TEST(PositionEncoding, AgreesWithPublishedFeatures) {
     const nlohmann::json data = reference();
-    ASSERT_EQ(data["encodings"].size(), 3u);
+    ASSERT_EQ(data["encodings"].size(), 12u);
     std::vector<double> lonlat;
     for (const auto &location : data["locations"])
         lonlat.insert(lonlat.end(), {location[0].get<double>(), location[1].get<double>()});
     for (const csp::Kernels *kernels : all_kernels())
         for (const auto &entry : data["encodings"]) {
-            const auto encoding = csp::make_position_encoding(
-                encoding_config(entry["type"], entry["frequencies"], entry["min_radius"], entry["max_radius"]),
-                *kernels);
+            csp::ModelConfig config =
+                encoding_config(entry["type"], entry["frequencies"], entry["min_radius"], entry["max_radius"]);
+            config.published_defects = true;
+            const auto encoding = csp::make_position_encoding(config, {}, *kernels);
             const std::size_t n = lonlat.size() / 2;
             const auto dim = static_cast<std::size_t>(encoding->dim());
             std::vector<float> features(n * dim);
@@ -101,7 +102,7 @@ TEST(PositionEncoding, FollowsItsFormula) {
             for (int frequencies : {2, 3, 17, 31, 32, 33, 63, 64, 65, 130, 1024})
                 for (double min_radius : {1e-6, 1e-4, 0.1}) {
                     const csp::ModelConfig config = encoding_config(name, frequencies, min_radius, 360);
-                    const auto encoding = csp::make_position_encoding(config, *kernels);
+                    const auto encoding = csp::make_position_encoding(config, {}, *kernels);
                     const auto dim = static_cast<std::size_t>(encoding->dim());
                     std::vector<float> features(lonlat.size() / 2 * dim);
                     encoding->encode(lonlat.data(), lonlat.size() / 2, features.data());
@@ -146,7 +147,7 @@ TEST(PositionEncoding, NamesAndAliases) {
     try {
         csp::canonical_position_encoding("gird");
     } catch (const csp::Error &error) {
-        EXPECT_NE(error.hint().find("grid, sphereC+"), std::string::npos) << error.hint();
+        EXPECT_NE(error.hint().find("grid, gridcellnorm, theory"), std::string::npos) << error.hint();
     }
 }
 
@@ -155,6 +156,26 @@ TEST(PositionEncoding, InvalidParametersAreRefused) {
                            [] { csp::make_position_encoding(encoding_config("grid", 1, 0.1, 360)); });
     csp_test::expect_error(csp::ErrorKind::undefined_object,
                            [] { csp::make_position_encoding(encoding_config("none", 4, 0.1, 360)); });
+    const auto refused = [](const std::string &name, auto change) {
+        csp::ModelConfig config;
+        csp::set_position_encoding(config, name);
+        change(config);
+        csp_test::expect_error(csp::ErrorKind::invalid_parameter, [&] { csp::make_position_encoding(config); }, name);
+    };
+    refused("grid", [](csp::ModelConfig &c) { c.min_radius = 0; });
+    refused("grid", [](csp::ModelConfig &c) { c.max_radius = c.min_radius; });
+    refused("grid", [](csp::ModelConfig &c) { c.min_radius = std::nan(""); });
+    refused("NeRF", [](csp::ModelConfig &c) { c.frequencies = 33; });
+    refused("rbf", [](csp::ModelConfig &c) { c.kernel_size = 0; });
+    refused("rbf", [](csp::ModelConfig &c) { c.anchors = 0; });
+    refused("rff", [](csp::ModelConfig &c) { c.extent.east = c.extent.west; });
+    refused("naive", [](csp::ModelConfig &c) { c.extent.north = std::nan(""); });
+    refused("tile", [](csp::ModelConfig &c) { c.min_radius = 0.001; });
+    refused("tile", [](csp::ModelConfig &c) { c.min_radius = 0; });
+    refused("dfs", [](csp::ModelConfig &c) { c.frequencies = 200; });
+    refused("spherical_harmonics", [](csp::ModelConfig &c) { c.degrees = 101; });
+    refused("grid", [](csp::ModelConfig &c) { c.network = csp::NetworkKind::diagonal; });
+    refused("theorydiag", [](csp::ModelConfig &c) { c.frequencies = 24; });
 }
 
 }  // namespace
