@@ -57,7 +57,7 @@ struct ModelConfig {
     NetworkKind network = NetworkKind::ffn;
     double siren_first_omega = 30;  // of the first layer of a SIREN
     double siren_omega = 1;         // of its other hidden layers
-    bool diagonal_projection = false;  // diagonal: a linear layer after it [use_post_mat]
+    bool diagonal_projection = false;  // diagonal: a linear layer after it [spa_enc_use_postmat]
     int hidden_layers = 1;  // [num_hidden_layer]; residual blocks of an FCNet
     int hidden_dim = 512;   // [hidden_dim]
     int embedding_dim = 256;  // D [num_filts]

@@ -82,6 +82,8 @@ JsonScalar json_scalar(const JsonbValue &value) {
             case jbvNumeric:
                 return {OptionKind::number,
                         DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value.val.numeric)))};
+            case jbvBinary:  // a list, as the published map_range is one
+                return {OptionKind::text, JsonbToCString(nullptr, value.val.binary.data, value.val.binary.len)};
             default: return {OptionKind::other, ""};
         }
     });

@@ -7,6 +7,10 @@
 #include <numeric>
 
 #include "../encoder/error.h"
+#include "../encoder/plain_networks.h"
+#include "../encoder/residual_net.h"
+#include "../encoder/siren.h"
+#include "../encoder/tile.h"
 
 namespace csp {
 
@@ -26,6 +30,16 @@ public:
         const double weight = xavier ? std::sqrt(6.0 / (inputs + outputs)) : by_inputs;
         add(layer.weight, name + ".weight", {outputs, inputs}, -weight, weight);
         if (bias) add(layer.bias, name + ".bias", {outputs}, -by_inputs, by_inputs);
+    }
+
+    // Weights and biases within the same bound.
+    void bounded(Linear &layer, const std::string &name, int inputs, int outputs, double bound) {
+        add(layer.weight, name + ".weight", {outputs, inputs}, -bound, bound);
+        add(layer.bias, name + ".bias", {outputs}, -bound, bound);
+    }
+
+    void matrix(at::Tensor &parameter, const std::string &name, std::vector<int64_t> shape, double bound) {
+        add(parameter, name, std::move(shape), -bound, bound);
     }
 
     void layer_norm(HiddenLayer &layer, const std::string &name, int width) {
@@ -86,16 +100,7 @@ private:
 Network::Network(const ModelConfig &config, int feature_dim, const at::TensorOptions &options, int64_t seed)
     : config_(config) {
     Builder builder;
-    int inputs = feature_dim;
-    const auto name = [](int i) { return "spa_enc.ffn.layers." + std::to_string(i); };
-    hidden_.resize(static_cast<std::size_t>(config.hidden_layers));
-    for (int i = 0; i < config.hidden_layers; ++i) {
-        HiddenLayer &layer = hidden_[static_cast<std::size_t>(i)];
-        builder.linear(layer.linear, name(i) + ".linear", inputs, config.hidden_dim, true, true);
-        if (config.layer_norm) builder.layer_norm(layer, name(i) + ".layernorm", config.hidden_dim);
-        inputs = config.hidden_dim;
-    }
-    builder.linear(output_, name(config.hidden_layers) + ".linear", inputs, config.embedding_dim, true, true);
+    build_location_layers(builder, feature_dim);
     if (config.image_dim > 0)
         builder.linear(image_projection_, "img_dec", config.image_dim, config.embedding_dim, true, false);
     encoder_ = builder.finish_group(RandomStream(seed, RandomPurpose::weights), options, parameters_);
@@ -106,32 +111,78 @@ Network::Network(const ModelConfig &config, int feature_dim, const at::TensorOpt
     head_ = builder.finish_group(RandomStream(seed, RandomPurpose::head), options, parameters_);
 }
 
+void Network::build_location_layers(Builder &builder, int feature_dim) {
+    int inputs = feature_dim;
+    if (is_tile(config_)) {
+        // Of the variance of the published N(0, 1 / D).
+        const double bound = std::sqrt(3.0 / config_.embedding_dim);
+        builder.matrix(tiles_, tile_tensor, {tile_count(config_), config_.embedding_dim}, bound);
+        inputs += config_.embedding_dim - 1;
+    }
+    switch (config_.network) {
+        case NetworkKind::ffn: return build_feed_forward(builder, inputs);
+        case NetworkKind::fcnet: return build_residual(builder, inputs);
+        case NetworkKind::siren: return build_siren(builder, inputs);
+        case NetworkKind::diagonal: return build_diagonal(builder);
+        case NetworkKind::linear: break;
+    }
+    builder.linear(output_, post_linear_name, inputs, config_.embedding_dim, true, true);
+}
+
+void Network::build_feed_forward(Builder &builder, int inputs) {
+    const auto name = [](int i) { return "spa_enc.ffn.layers." + std::to_string(i); };
+    hidden_.resize(static_cast<std::size_t>(config_.hidden_layers));
+    for (int i = 0; i < config_.hidden_layers; ++i) {
+        HiddenLayer &layer = hidden_[static_cast<std::size_t>(i)];
+        builder.linear(layer.linear, name(i) + ".linear", inputs, config_.hidden_dim, true, true);
+        if (config_.layer_norm) builder.layer_norm(layer, name(i) + ".layernorm", config_.hidden_dim);
+        inputs = config_.hidden_dim;
+    }
+    builder.linear(output_, name(config_.hidden_layers) + ".linear", inputs, config_.embedding_dim, true, true);
+}
+
+void Network::build_residual(Builder &builder, int inputs) {
+    const int width = config_.embedding_dim;
+    builder.linear(output_, "feats.0", inputs, width, true, false);
+    hidden_.resize(2 * static_cast<std::size_t>(config_.hidden_layers));
+    for (int block = 0; block < config_.hidden_layers; ++block) {
+        const std::size_t first = 2 * static_cast<std::size_t>(block);
+        builder.linear(hidden_[first].linear, residual_block_name(block) + ".w1", width, width, true, false);
+        builder.linear(hidden_[first + 1].linear, residual_block_name(block) + ".w2", width, width, true, false);
+    }
+}
+
+void Network::build_siren(Builder &builder, int inputs) {
+    hidden_.resize(static_cast<std::size_t>(config_.hidden_layers));
+    for (int i = 0; i < config_.hidden_layers; ++i) {
+        const double bound = i == 0 ? 1.0 / inputs : std::sqrt(6.0 / inputs) / config_.siren_omega;
+        builder.bounded(hidden_[static_cast<std::size_t>(i)].linear, siren_layer_name(i), inputs, config_.hidden_dim,
+                        bound);
+        inputs = config_.hidden_dim;
+    }
+    builder.bounded(output_, siren_last_layer_name, inputs, config_.embedding_dim, std::sqrt(6.0 / inputs));
+}
+
+void Network::build_diagonal(Builder &builder) {
+    const int scales = config_.frequencies, width = config_.embedding_dim / config_.frequencies;
+    // Xavier-uniform as torch counts it for a tensor of three dimensions.
+    builder.matrix(scale_matrices_, post_mat_name, {scales, 6, width}, std::sqrt(6.0 / (width * (6.0 + scales))));
+    if (config_.diagonal_projection)
+        builder.linear(output_, post_linear_name, config_.embedding_dim, config_.embedding_dim, true, true);
+}
+
+at::Tensor Network::apply(const Linear &linear, const at::Tensor &x) { return at::linear(x, linear.weight, linear.bias); }
+
 at::Tensor Network::activate(const at::Tensor &x) const {
     switch (config_.activation) {
         case Activation::relu: return at::relu(x);
         case Activation::leakyrelu: return at::leaky_relu(x, 0.2);
         case Activation::gelu: return at::gelu(x);
         case Activation::sigmoid: return at::sigmoid(x);
-        case Activation::tanh: break;
+        case Activation::tanh:
+        case Activation::sine: break;  // a SIREN does it by itself
     }
     return at::tanh(x);
-}
-
-at::Tensor Network::hidden(const HiddenLayer &layer, const at::Tensor &x, Dropout *dropout) const {
-    at::Tensor z = activate(at::linear(x, layer.linear.weight, layer.linear.bias));
-    if (dropout) z = (*dropout)(z);
-    if (config_.skip_connection && z.size(1) == x.size(1)) z = z + x;
-    if (!layer.norm_weight.defined()) return z;
-    return at::layer_norm(z, {z.size(1)}, layer.norm_weight, layer.norm_bias, 1e-5);
-}
-
-at::Tensor Network::embed(const at::Tensor &features, Dropout *dropout) const {
-    at::Tensor x = features;
-    for (const HiddenLayer &layer : hidden_) x = hidden(layer, x, dropout);
-    x = at::linear(x, output_.weight, output_.bias);
-    if (!config_.activate_embedding) return x;
-    x = activate(x);
-    return dropout ? (*dropout)(x) : x;
 }
 
 at::Tensor Network::project_images(const at::Tensor &images) const {

@@ -40,7 +40,7 @@ struct ParameterGroup {
 class Network {
 public:
     // Initialized as published: linear layers of the encoder Xavier-uniform with biases
-    // U(+-1/sqrt(inputs)), layer normalization 1 and 0, both heads U(+-1/sqrt(inputs)).
+    // U(+-1/sqrt(inputs)), layer normalization 1 and 0, FCNet and both heads U(+-1/sqrt(inputs)), a SIREN by its omegas.
     // feature_dim is the length of a location's position features.
     Network(const ModelConfig &config, int feature_dim, const at::TensorOptions &options, int64_t seed);
 
@@ -74,12 +74,29 @@ private:
     using NamedParameter = std::pair<std::string, at::Tensor>;
     class Builder;
 
+    void build_location_layers(Builder &builder, int feature_dim);
+    void build_feed_forward(Builder &builder, int inputs);
+    void build_residual(Builder &builder, int inputs);
+    void build_siren(Builder &builder, int inputs);
+    void build_diagonal(Builder &builder);
+
+    static at::Tensor apply(const Linear &linear, const at::Tensor &x);
     at::Tensor activate(const at::Tensor &x) const;
+    at::Tensor feed_forward(at::Tensor x, Dropout *dropout) const;
     at::Tensor hidden(const HiddenLayer &layer, const at::Tensor &x, Dropout *dropout) const;
+    at::Tensor output(const at::Tensor &x, Dropout *dropout) const;
+    at::Tensor residual(at::Tensor x, Dropout *dropout) const;
+    at::Tensor siren(at::Tensor x, Dropout *dropout) const;
+    at::Tensor activated_last(at::Tensor z, Dropout *dropout) const;
+    at::Tensor diagonal(const at::Tensor &x, Dropout *dropout) const;
+    at::Tensor look_up_tiles(const at::Tensor &features) const;
 
     ModelConfig config_;
-    std::vector<HiddenLayer> hidden_;
-    Linear output_, image_projection_, class_head_;
+    std::vector<HiddenLayer> hidden_;  // of an FCNet: the two layers of each block
+    Linear output_;                    // of an FCNet: its first layer
+    at::Tensor scale_matrices_;        // of a diagonal network: (F, 6, D / F)
+    at::Tensor tiles_;                 // of position encoding tile: (tiles, D)
+    Linear image_projection_, class_head_;
     ParameterGroup encoder_, head_;
     std::vector<NamedParameter> parameters_;
 };

@@ -11,7 +11,9 @@
 #include <variant>
 
 #include "../encoder/error.h"
+#include "../encoder/dates.h"
 #include "../encoder/position_encoding.h"
+#include "../encoder/tile.h"
 
 namespace csp {
 namespace {
@@ -111,14 +113,6 @@ void parse_device(Options &options, const std::string &word) {
     options.device = word;
 }
 
-// Radii are in degrees for grid and in radians for the spherical encodings.
-void set_position_encoding(Options &options, const std::string &name) {
-    options.model.position_encoding = canonical_position_encoding(name);
-    const bool grid = options.model.position_encoding == "grid";
-    options.model.min_radius = grid ? 0.5 : 0.06;
-    options.model.max_radius = grid ? 57.3 : 1;
-}
-
 #define FIELD(type, member) [](Options &o) -> type & { return o.member; }
 
 const std::vector<Option> &table() {
@@ -127,16 +121,58 @@ const std::vector<Option> &table() {
         {"position_encoding", "spa_enc_type, spa_enc",
          WordField{[] { return join(position_encoding_names()); },
                    [](const Options &o) { return o.model.position_encoding; },
-                   [](Options &o, const std::string &w) { set_position_encoding(o, w); }},
-         "position encoding; published names are accepted too; brings its own default radii"},
+                   [](Options &o, const std::string &w) { csp::set_position_encoding(o.model, w); }},
+         "position encoding; published names are accepted too; brings its own default parameters and network"},
         {"frequencies", "frequency_num", IntegerField{FIELD(int, model.frequencies), 1, 1024},
          "number of scales of the position encoding"},
         {"min_radius", "min_radius", NumberField{FIELD(double, model.min_radius), 0, 1e6, true},
-         "finest scale; a period is 2 pi times it, in degrees for grid, in radians for the spherical encodings"},
+         "finest scale; a period is 2 pi times it, in degrees for grid, theory and hexagridcell, else in radians; of tile, "
+         "the width of a cell in degrees"},
         {"max_radius", "max_radius", NumberField{FIELD(double, model.max_radius), 0, 1e6, true},
          "coarsest scale, in the unit of min_radius"},
+        {"frequency_list", "freq_init",
+         WordField{[] { return std::string("geometric, random, nerf"); },
+                   [](const Options &o) { return std::string(to_string(o.model.frequency_list)); },
+                   [](Options &o, const std::string &w) { o.model.frequency_list = frequency_list_from_string(w); }},
+         "the scales: spread from min_radius to max_radius; frequencies drawn from 0 to max_radius; or pi 2^k"},
+        {"map_range", "map_range",
+         WordField{[] { return std::string("west, east, south, north"); },
+                   [](const Options &o) { return to_string(o.model.extent); },
+                   [](Options &o, const std::string &w) { o.model.extent = extent_from_string(w); }},
+         "extent in degrees of naive, rff and tile"},
+        {"anchors", "num_rbf_anchor_pts", IntegerField{FIELD(int, model.anchors), 1, 65536},
+         "anchors of rbf: places of so many training rows"},
+        {"kernel_size", "rbf_kernel_size", NumberField{FIELD(double, model.kernel_size), 1e-6, 1e6},
+         "width of the Gaussians of rbf in degrees; variance of the directions of rff"},
+        {"degrees", "legendre_poly_num", IntegerField{FIELD(int, model.degrees), 1, 100},
+         "degrees L of spherical_harmonics, for L * L features"},
+        {"harmonics", "",
+         WordField{[] { return std::string("closed_form, analytic"); },
+                   [](const Options &o) { return std::string(to_string(o.model.harmonics)); },
+                   [](Options &o, const std::string &w) { o.model.harmonics = harmonics_from_string(w); }},
+         "convention of spherical_harmonics, after the two tables of SatCLIP"},
+        {"wrap_features", "loc_encode",
+         WordField{[] { return std::string("encode_cos_sin, encode_3D, encode_none"); },
+                   [](const Options &o) { return std::string(to_string(o.model.wrap_features)); },
+                   [](Options &o, const std::string &w) { o.model.wrap_features = wrap_features_from_string(w); }},
+         "features of wrap and wrap_ffn, after geo_prior"},
+        {"published_defects", "", BooleanField{FIELD(bool, model.published_defects)},
+         "behave as the published code where that does not do what the papers mean: gridcellnorm, hexagridcell, sphereM+, "
+         "dfs, NeRF and tile"},
+        {"network", "",
+         WordField{[] { return std::string("ffn, fcnet, siren, linear, diagonal"); },
+                   [](const Options &o) { return std::string(to_string(o.model.network)); },
+                   [](Options &o, const std::string &w) { o.model.network = network_from_string(w); }},
+         "network after the position encoding: feed-forward, residual (geo_prior), SIREN (SatCLIP), one linear layer, or "
+         "one matrix a scale (theorydiag)"},
+        {"siren_first_omega", "", NumberField{FIELD(double, model.siren_first_omega), 0, 1000, true},
+         "frequency factor of the first layer of a SIREN"},
+        {"siren_omega", "", NumberField{FIELD(double, model.siren_omega), 0, 1000, true},
+         "frequency factor of the other hidden layers of a SIREN"},
+        {"diagonal_projection", "spa_enc_use_postmat", BooleanField{FIELD(bool, model.diagonal_projection)},
+         "a linear layer after the matrices of network diagonal"},
         {"hidden_layers", "num_hidden_layer", IntegerField{FIELD(int, model.hidden_layers), 0, 16},
-         "hidden layers of the location encoder"},
+         "hidden layers of the location encoder; blocks of network fcnet"},
         {"hidden_dim", "hidden_dim", IntegerField{FIELD(int, model.hidden_dim), 1, 16384}, "width of a hidden layer"},
         {"embedding_dim", "num_filts", IntegerField{FIELD(int, model.embedding_dim), 1, 16000},
          "length of an embedding"},
@@ -370,7 +406,7 @@ std::string quoted(const std::string &text) {
 }  // namespace
 
 TrainingOptions::TrainingOptions() {
-    set_position_encoding(*this, "grid");
+    csp::set_position_encoding(model, "grid");
     model.frequencies = 24;
     model.hidden_layers = 2;
     model.hidden_dim = 256;
@@ -465,10 +501,15 @@ struct Sizes {
 
 Sizes network_sizes(const TrainingOptions &options, int image_dim, int class_count) {
     const ModelConfig &model = options.model;
-    const double features = make_position_encoding(model)->dim(), width = model.hidden_dim, depth = model.hidden_layers;
-    const double embedding = model.embedding_dim, last = depth > 0 ? width : features;
+    const bool residual = model.network == NetworkKind::fcnet;
+    const double features = position_dim(model) + date_dim(model), embedding = model.embedding_dim;
+    const double width = residual ? embedding : model.hidden_dim;
+    const bool hidden_layers = residual || model.network == NetworkKind::ffn || model.network == NetworkKind::siren;
+    const double depth = !hidden_layers ? 0 : residual ? 2 * model.hidden_layers + 1 : model.hidden_layers;
+    const double last = depth > 0 ? width : features;
     double parameters =
         last * embedding + embedding + (double(image_dim) + 1) * embedding + (embedding + 1) * class_count;
+    if (is_tile(model)) parameters += static_cast<double>(tile_count(model)) * embedding;
     if (depth > 0) parameters += features * width + (depth - 1) * width * width + 3 * depth * width;
     return {features, 6 * depth * width + 6 * embedding, parameters};
 }

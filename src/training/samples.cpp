@@ -40,6 +40,8 @@ void check_rows(const TrainingData &data) {
             throw_invalid_row(i, "a place that is not on the globe",
                               "Give longitudes of -180 to 180 and latitudes of -90 to 90.");
         }
+        if (data.dates && !(data.dates[i] >= 0 && data.dates[i] <= 1))
+            throw_invalid_row(i, "a date that is not a part of a year", "");
         const auto width = static_cast<std::size_t>(data.image_dim);
         if (data.features && !all_finite(data.features + i * width, data.image_dim)) {
             throw_invalid_row(i, "a feature that is NaN or infinite", "Leave such rows out of the source.");
@@ -50,8 +52,9 @@ void check_rows(const TrainingData &data) {
     }
 }
 
-Samples::Samples(const TrainingData &data, const ModelConfig &config, const at::TensorOptions &options)
-    : data_(data), options_(options), encoding_(make_position_encoding(config)) {
+Samples::Samples(const TrainingData &data, const ModelConfig &config, const at::TensorOptions &options,
+                 const TensorMap &position_tensors)
+    : data_(data), config_(config), options_(options), encoding_(make_trainable_encoding(config, position_tensors)) {
     const auto rows = static_cast<int64_t>(data.rows);
     if (data.features) images_ = at::from_blob(const_cast<float *>(data.features), {rows, data.image_dim}, at::kFloat);
     const int64_t bytes = rows * feature_dim() * static_cast<int64_t>(sizeof(float));
@@ -62,15 +65,24 @@ bool Samples::encode_some() {
     if (!cache_.defined() || encoded_ == data_.rows) return false;
     const std::size_t count = std::min<std::size_t>(data_.rows - encoded_, 8192);
     float *out = cache_.data_ptr<float>() + encoded_ * static_cast<std::size_t>(feature_dim());
-    encoding_->encode(data_.lonlat + 2 * encoded_, count, out);
+    encode_into(data_.lonlat + 2 * encoded_, data_.dates ? data_.dates + encoded_ : nullptr, count, out);
     encoded_ += count;
     return true;
 }
 
-at::Tensor Samples::encode(const std::vector<double> &lonlat) const {
+void Samples::encode_into(const double *lonlat, const float *dates, std::size_t count, float *features) const {
+    if (!config_.dates) return encoding_->encode(lonlat, count, features);
+    for (std::size_t i = 0; i < count; ++i) {
+        float *row = features + i * static_cast<std::size_t>(feature_dim());
+        encoding_->encode(lonlat + 2 * i, 1, row);
+        encode_date(config_, dates[i], row + encoding_->dim());
+    }
+}
+
+at::Tensor Samples::encode(const std::vector<double> &lonlat, const std::vector<float> &dates) const {
     const std::size_t count = lonlat.size() / 2;
     at::Tensor features = at::empty({static_cast<int64_t>(count), feature_dim()}, at::kFloat);
-    encoding_->encode(lonlat.data(), count, features.data_ptr<float>());
+    encode_into(lonlat.data(), dates.data(), count, features.data_ptr<float>());
     return features.to(options_);
 }
 
@@ -79,13 +91,18 @@ at::Tensor Samples::position_features(const RowIds &rows) const {
     std::vector<double> lonlat;
     lonlat.reserve(2 * rows.size());
     for (int64_t row : rows) lonlat.insert(lonlat.end(), data_.lonlat + 2 * row, data_.lonlat + 2 * row + 2);
-    return encode(lonlat);
+    std::vector<float> dates;
+    for (int64_t row : rows)
+        if (data_.dates) dates.push_back(data_.dates[row]);
+    return encode(lonlat, dates);
 }
 
 at::Tensor Samples::random_position_features(std::size_t count, RandomStream &random) const {
     std::vector<double> lonlat(2 * count);
     sample_locations(random, lonlat);
-    return encode(lonlat);
+    std::vector<float> dates;
+    while (config_.dates && dates.size() < count) dates.push_back(static_cast<float>(random.uniform()));
+    return encode(lonlat, dates);
 }
 
 at::Tensor Samples::images(const RowIds &rows) const { return images_.index_select(0, as_tensor(rows)).to(options_); }

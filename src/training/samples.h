@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "../encoder/dates.h"
 #include "../encoder/position_encoding.h"
 #include "random.h"
 #include "trainer.h"
@@ -21,14 +22,16 @@ void check_rows(const TrainingData &data);
 // Tensors of rows picked by number, on the device of `options`.
 class Samples {
 public:
-    // data must outlive this object.
-    Samples(const TrainingData &data, const ModelConfig &config, const at::TensorOptions &options);
+    // data must outlive this object. position_tensors as draw_position_tensors gives them.
+    Samples(const TrainingData &data, const ModelConfig &config, const at::TensorOptions &options,
+            const TensorMap &position_tensors = {});
 
     // Computes the next position features to be kept in memory, in portions short enough to
     // answer an interrupt between them; false when there are none left.
     bool encode_some();
 
-    int feature_dim() const { return encoding_->dim(); }
+    // Position features, then those of the date.
+    int feature_dim() const { return encoding_->dim() + date_dim(config_); }
 
     at::Tensor position_features(const RowIds &rows) const;                              // (n, feature_dim)
     at::Tensor random_position_features(std::size_t count, RandomStream &random) const;  // (count, feature_dim)
@@ -36,9 +39,11 @@ public:
     at::Tensor classes(const RowIds &rows) const;                                        // (n) int64
 
 private:
-    at::Tensor encode(const std::vector<double> &lonlat) const;
+    at::Tensor encode(const std::vector<double> &lonlat, const std::vector<float> &dates) const;
+    void encode_into(const double *lonlat, const float *dates, std::size_t count, float *features) const;
 
     const TrainingData &data_;
+    ModelConfig config_;
     at::TensorOptions options_;
     std::unique_ptr<PositionEncoding> encoding_;
     at::Tensor images_;        // (rows, image_dim): the caller's memory

@@ -31,6 +31,7 @@ ModelConfig complete_config(const TrainingOptions &options, const TrainingData &
     config.image_dim = images ? data.image_dim : 0;
     config.class_count = classes ? data.class_count : 0;
     config.class_head = options.loss == SupervisedLoss::cross_entropy ? ClassHead::softmax : ClassHead::sigmoid;
+    config.dates = data.dates != nullptr;
     validate(config);
     return config;
 }

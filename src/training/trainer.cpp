@@ -14,6 +14,7 @@
 #include "make_trainer.h"
 #include "network.h"
 #include "optimizer.h"
+#include "position_tensors.h"
 #include "samples.h"
 #include "stage_plan.h"
 #include "torch_guard.h"
@@ -51,7 +52,8 @@ public:
     TwoStageTrainer(const TrainingOptions &options, const TrainingData &data)
         : options_(options), data_(data), config_(complete_config(options, data)),
           device_(tensor_options(options.device)), plans_(plan_stages(options, data)),
-          samples_(data_, config_, device_), network_(config_, samples_.feature_dim(), device_, options.seed),
+          position_tensors_(draw_position_tensors(config_, data, options.seed)),
+          samples_(data_, config_, device_, position_tensors_), network_(config_, samples_.feature_dim(), device_, options.seed),
           losses_(options_, samples_, network_), adam_(options.weight_decay),
           order_(options.seed, RandomPurpose::order) {
         if (data.initial) network_.load(*data.initial);
@@ -71,7 +73,11 @@ public:
     }
 
     TrainedModel finish() override {
-        return guarded([&] { return TrainedModel{config_, network_.tensors()}; });
+        return guarded([&] {
+            TensorMap tensors = network_.tensors();
+            tensors.insert(position_tensors_.begin(), position_tensors_.end());
+            return TrainedModel{config_, std::move(tensors)};
+        });
     }
 
     std::string device() const override {
@@ -222,6 +228,7 @@ private:
     const ModelConfig config_;
     const at::TensorOptions device_;
     const std::vector<StagePlan> plans_;
+    const TensorMap position_tensors_;
     Samples samples_;
     Network network_;
     BatchLosses losses_;

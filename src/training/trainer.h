@@ -24,6 +24,7 @@ struct TrainingData {
     int image_dim = 0;
     const int32_t *classes = nullptr;  // rows; -1: no label; null: pre-training only
     int class_count = 0;
+    const float *dates = nullptr;      // rows; part of the year that has passed, 0 to 1; null: without dates
     const uint8_t *validation = nullptr;  // rows; 1: held out of training; null: none are
     const TensorMap *initial = nullptr;   // tensors of a model to go on from, by the names of
                                           // encoder/model.h; null: start anew

@@ -41,12 +41,13 @@ std::string other_value(const OptionDescription &option) {
         const std::string high = option.range.substr(option.range.rfind(' ') + 1);
         return high == option.default_value ? "0.5" : high;
     }
+    if (option.name == "map_range") return "-10, 20, 30, 40";
     const std::string first = option.range.substr(0, option.range.find(','));
     const std::size_t second = option.range.find(", ") + 2;
     return first != option.default_value ? first : option.range.substr(second, option.range.find(',', second) - second);
 }
 
-// Radii are degrees in one encoding and radians in another: a new encoding brings its own.
+// A new encoding brings its own parameters: radii are degrees in one and radians in another.
 bool goes_with(const std::string &changed, const std::string &name) {
     return changed == "position_encoding" && (name == "min_radius" || name == "max_radius");
 }
