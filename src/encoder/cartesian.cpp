@@ -59,6 +59,11 @@ int nerf_frequency_count(const ModelConfig &config) {
     return config.published_defects ? 16 : config.frequencies;
 }
 
+void check_nerf(const ModelConfig &config) {
+    if (!config.published_defects)
+        require_scales(config);
+}
+
 int xyz_dim(const ModelConfig &) {
     return 3;
 }
@@ -87,7 +92,7 @@ void set_nerf(ModelConfig &config) {
 
 std::vector<PositionFamily> cartesian_families() {
     return {{"xyz", {}, nullptr, nullptr, xyz_dim, make_xyz},
-            {"NeRF", {}, set_nerf, require_scales, nerf_dim, make_nerf}};
+            {"NeRF", {}, set_nerf, check_nerf, nerf_dim, make_nerf}};
 }
 
 }  // namespace csp

@@ -9,10 +9,9 @@ inline double radians(float degrees) {
     return static_cast<double>(degrees) * pi / 180.0;
 }
 
-// [low, high] to [-1, 1], in float32 like the published code.
+// [low, high] to [-1, 1], rounded to float32 like in the published code.
 inline float normalized(float coordinate, double low, double high) {
-    const float from_zero = (coordinate - static_cast<float>(low)) / static_cast<float>(high - low);
-    return from_zero * 2.0f - 1.0f;
+    return static_cast<float>((coordinate - low) / (high - low) * 2.0 - 1.0);
 }
 
 }  // namespace csp

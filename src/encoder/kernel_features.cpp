@@ -37,7 +37,7 @@ private:
     const Kernels *kernels_;
 };
 
-// features[k] = sqrt(2 / F) cos(x . w_k + b_k), x scaled to [-1, 1] by the extent.
+// features[k] = sqrt(2 / F) cos(x . w_k + b_k), x scaled to [-1, 1] by the extent; the angle in float32, as published.
 class Rff : public PositionEncoding {
 public:
     Rff(const ModelConfig &config, const std::vector<float> &directions, const std::vector<float> &shifts,
@@ -52,14 +52,14 @@ public:
         constexpr std::size_t chunk = 64;
         double angles[chunk];
         float sines[chunk];
-        const double x = normalized(lon, extent_.west, extent_.east);
-        const double y = normalized(lat, extent_.south, extent_.north);
+        const float x = normalized(lon, extent_.west, extent_.east);
+        const float y = normalized(lat, extent_.south, extent_.north);
         const std::size_t count = shifts_.size();
         const float scale = std::sqrt(2.0f / static_cast<float>(count));
         for (std::size_t first = 0; first < count; first += chunk) {
             const std::size_t size = count - first < chunk ? count - first : chunk;
             for (std::size_t k = 0; k < size; ++k)
-                angles[k] = x * directions_[first + k] + y * directions_[count + first + k] + shifts_[first + k];
+                angles[k] = (x * directions_[first + k] + y * directions_[count + first + k]) + shifts_[first + k];
             kernels_->sincos(angles, size, sines, features + first);
         }
         for (std::size_t k = 0; k < count; ++k)

@@ -130,18 +130,8 @@ Model::Model(Model &&) noexcept = default;
 Model &Model::operator=(Model &&) noexcept = default;
 
 Model Model::from_file(const char *bytes, std::size_t size) {
-    return at_room_face([&] {
-        const ModelFile file = read_safetensors(bytes, size);
-        const auto format = file.metadata.find(format_key);
-        if (format == file.metadata.end())
-            throw Error(ErrorKind::data_corrupted, "file is not a csp_ext model",
-                        "Its metadata has no \"csp_ext.format\".");
-        if (format->second != format_version)
-            throw Error(ErrorKind::not_supported, "model file has an unknown format version",
-                        "It is \"" + format->second + "\", this library reads \"" + format_version + "\".",
-                        "Update csp_ext to a version that knows it.");
-        return Model(config_from_metadata(file.metadata), read_labels(file.metadata), file.tensors);
-    });
+    ModelContents contents = read_model(bytes, size);
+    return Model(std::move(contents.config), std::move(contents.labels), contents.tensors);
 }
 
 const ModelConfig &Model::config() const {
@@ -201,6 +191,29 @@ float Model::probability(const float *embedding, int class_index) const {
         Scratch scores(head.out());
         probabilities(embedding, 1, scores.data());
         return scores.data()[index];
+    });
+}
+
+bool is_model_file(const char *bytes, std::size_t size) {
+    try {
+        return read_safetensors(bytes, size).metadata.count(format_key) > 0;
+    } catch (const std::exception &) {
+        return false;
+    }
+}
+
+ModelContents read_model(const char *bytes, std::size_t size) {
+    return at_room_face([&] {
+        ModelFile file = read_safetensors(bytes, size);
+        const auto format = file.metadata.find(format_key);
+        if (format == file.metadata.end())
+            throw Error(ErrorKind::data_corrupted, "file is not a csp_ext model",
+                        "Its metadata has no \"csp_ext.format\".");
+        if (format->second != format_version)
+            throw Error(ErrorKind::not_supported, "model file has an unknown format version",
+                        "It is \"" + format->second + "\", this library reads \"" + format_version + "\".",
+                        "Update csp_ext to a version that knows it.");
+        return ModelContents{config_from_metadata(file.metadata), read_labels(file.metadata), std::move(file.tensors)};
     });
 }
 

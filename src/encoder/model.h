@@ -16,6 +16,13 @@
 
 namespace csp {
 
+// All that a model file holds.
+struct ModelContents {
+    ModelConfig config;
+    std::vector<std::string> labels;
+    TensorMap tensors;
+};
+
 class Model {
 public:
     // Throws Error(data_corrupted) if a tensor that the configuration needs is missing, has
@@ -56,6 +63,13 @@ private:
     struct Parts;
     std::unique_ptr<Parts> parts_;
 };
+
+// Whether the bytes are a model file of csp_ext: safetensors with its mark.
+bool is_model_file(const char *bytes, std::size_t size);
+
+// The contents of a model file of csp_ext. Throws Error(data_corrupted) for anything else, Error(not_supported) for a
+// version that this library does not know.
+ModelContents read_model(const char *bytes, std::size_t size);
 
 // The bytes of a model file for Model::from_file: weights, configuration and labels.
 std::string write_model(const ModelConfig &config, const std::vector<std::string> &labels, const TensorMap &tensors);

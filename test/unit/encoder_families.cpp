@@ -246,7 +246,7 @@ TEST(PositionFamilies, RbfAndRff) {
         return out;
     });
     // In float32, as published.
-    const auto scaled = [](double x, float most) { return (static_cast<float>(x) + most) / (2 * most) * 2.0f - 1.0f; };
+    const auto scaled = [](double x, double most) { return static_cast<float>((rounded(x) + most) / (2 * most) * 2 - 1); };
     ModelConfig rff = config_of("rff");
     rff.frequencies = 70;
     tensors = {{csp::rff_directions_tensor, csp_test::random_tensor({2, 70}, 5, 2)},
