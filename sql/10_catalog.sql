@@ -46,7 +46,7 @@ CREATE TABLE csp.model_class (
     version bigint REFERENCES csp.model_version ON DELETE CASCADE,
     class int,
     label text NOT NULL,
-    rows bigint NOT NULL,
+    rows bigint,
     PRIMARY KEY (version, class),
     UNIQUE (version, label)
 );
@@ -164,7 +164,7 @@ CREATE VIEW csp.classes WITH (security_invoker = true) AS
     SELECT v.model, v.version, c.class + 1 AS class, c.label, c.rows
     FROM csp.model_class c JOIN csp.model_version v ON v.id = c.version;
 COMMENT ON VIEW csp.classes IS 'classes of every model; class is the subscript in the array that csp_probabilities returns';
-COMMENT ON COLUMN csp.classes.rows IS 'labelled rows of this class that the model was trained on';
+COMMENT ON COLUMN csp.classes.rows IS 'labelled rows of this class that the model was trained on; NULL for an imported model';
 
 CREATE VIEW csp.runs WITH (security_invoker = true) AS
     SELECT r.id, r.model, v.version,

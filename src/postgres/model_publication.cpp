@@ -1,4 +1,6 @@
 // A trained model becomes a version of the catalogue, in one transaction.
+#include "model_publication.h"
+
 #include "spi.h"
 #include "training_run.h"
 
@@ -19,17 +21,6 @@ std::string json_number(double value) {
     char text[32];
     snprintf(text, sizeof(text), "%.17g", value);
     return text;
-}
-
-std::string configuration_json(const ModelConfig &config) {
-    std::string json = "{";
-    for (const auto &[name, value] : config_to_metadata(config)) {
-        std::string key = name.substr(name.rfind('.') + 1);
-        bool is_number = value.find_first_not_of("0123456789.+-e") == std::string::npos && !value.empty();
-        bool is_bare = is_number || value == "true" || value == "false";
-        json += (json.size() > 1 ? ", " : "") + ("\"" + key + "\": ") + (is_bare ? value : "\"" + value + "\"");
-    }
-    return json + "}";
 }
 
 std::string metrics_json(const std::optional<EpochMetrics> &metrics) {
@@ -60,6 +51,19 @@ int64 insert_version(int64 run, const StoredRun &stored, const TrainingRows &row
     return result.bigint(0, 1);
 }
 
+}  // namespace
+
+std::string configuration_json(const ModelConfig &config) {
+    std::string json = "{";
+    for (const auto &[name, value] : config_to_metadata(config)) {
+        std::string key = name.substr(name.rfind('.') + 1);
+        bool is_number = value.find_first_not_of("0123456789.+-e") == std::string::npos && !value.empty();
+        bool is_bare = is_number || value == "true" || value == "false";
+        json += (json.size() > 1 ? ", " : "") + ("\"" + key + "\": ") + (is_bare ? value : "\"" + value + "\"");
+    }
+    return json + "}";
+}
+
 void insert_weights(int64 version, const std::string &file) {
     int32 part = 0;
     for (std::size_t offset = 0; offset < file.size(); offset += weights_part_size, ++part) {
@@ -69,34 +73,40 @@ void insert_weights(int64 version, const std::string &file) {
     }
 }
 
-void insert_classes(int64 version, const TrainingRows &rows) {
-    for (std::size_t i = 0; i < rows.labels.size(); ++i)
+void insert_classes(int64 version, const std::vector<std::string> &labels, const std::vector<int64_t> &rows) {
+    for (std::size_t i = 0; i < labels.size(); ++i) {
+        SpiArguments arguments;
+        arguments.add(version).add(int32(i)).add(labels[i]);
+        if (rows.empty())
+            arguments.add_null(INT8OID);
+        else
+            arguments.add(int64(rows[i]));
         spi_execute("INSERT INTO csp.model_class (version, class, label, rows) VALUES ($1, $2, $3, $4)",
-                    SpiArguments().add(version).add(int32(i)).add(rows.labels[i]).add(int64(rows.label_rows[i])));
+                    std::move(arguments));
+    }
 }
 
-// Takes the name, or finds it taken by the same owner, and locks it: versions are numbered
-// one after the other.
-void claim_name(const StoredRun &stored) {
+void claim_model_name(const std::string &name, Oid owner) {
     spi_execute("INSERT INTO csp.model (name, owner) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
-                SpiArguments().add(stored.request.model).add(OIDOID, ObjectIdGetDatum(stored.owner)));
-    spi_execute("SELECT FROM csp.model m WHERE m.name OPERATOR(pg_catalog.=) $1 FOR UPDATE",
-                SpiArguments().add(stored.request.model));
-    require_model_rights(stored.request.model, stored.owner);
+                SpiArguments().add(name).add(OIDOID, ObjectIdGetDatum(owner)));
+    spi_execute("SELECT FROM csp.model m WHERE m.name OPERATOR(pg_catalog.=) $1 FOR UPDATE", SpiArguments().add(name));
+    require_model_rights(name, owner);
 }
 
-}  // namespace
+void deploy_version(const std::string &name, int64 version) {
+    spi_execute("UPDATE csp.model SET deployed = $2 WHERE name OPERATOR(pg_catalog.=) $1",
+                SpiArguments().add(name).add(version));
+}
 
 int publish(int64 run, const StoredRun &stored, const TrainingRows &rows, const TrainedVersion &trained) {
     std::string file = write_model(trained.model.config, rows.labels, trained.model.tensors);
 
     CatalogOwnerIdentity owner;
-    claim_name(stored);
+    claim_model_name(stored.request.model, stored.owner);
     int64 version = insert_version(run, stored, rows, trained);
     insert_weights(version, file);
-    insert_classes(version, rows);
-    spi_execute("UPDATE csp.model SET deployed = $2 WHERE name OPERATOR(pg_catalog.=) $1",
-                SpiArguments().add(stored.request.model).add(version));
+    insert_classes(version, rows.labels, rows.label_rows);
+    deploy_version(stored.request.model, version);
     spi_execute("UPDATE csp.run SET state = 'succeeded', phase = NULL, version = $2, "
                 "finished = pg_catalog.clock_timestamp() WHERE id OPERATOR(pg_catalog.=) $1",
                 SpiArguments().add(run).add(version));

@@ -1,5 +1,6 @@
 // csp_train and the functions that control a run: the caller's side.
 #include "geometry.h"
+#include "options_argument.h"
 #include "spi.h"
 #include "training_run.h"
 #include "training_wait.h"
@@ -10,8 +11,6 @@ extern "C" {
 #include "catalog/pg_authid.h"
 #include "utils/acl.h"
 #include "utils/fmgrprotos.h"
-#include "utils/jsonb.h"
-#include "utils/numeric.h"
 #include "utils/syscache.h"
 }
 
@@ -67,56 +66,6 @@ void require_session_that_can_train(FunctionCallInfo fcinfo) {
     require_login(GetUserId());
 }
 
-// ---- options ----------------------------------------------------------------------------
-
-struct JsonScalar {
-    OptionKind kind;
-    const char *text;
-};
-
-JsonScalar json_scalar(const JsonbValue &value) {
-    return server_call([&]() -> JsonScalar {
-        switch (value.type) {
-            case jbvString: return {OptionKind::text, pnstrdup(value.val.string.val, value.val.string.len)};
-            case jbvBool: return {OptionKind::boolean, value.val.boolean ? "true" : "false"};
-            case jbvNumeric:
-                return {OptionKind::number,
-                        DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value.val.numeric)))};
-            case jbvBinary:  // a list, as the published map_range is one
-                return {OptionKind::text, JsonbToCString(nullptr, value.val.binary.data, value.val.binary.len)};
-            default: return {OptionKind::other, ""};
-        }
-    });
-}
-
-TrainingOptions options_from_jsonb(FunctionCallInfo fcinfo, int argument) {
-    TrainingOptions options;
-    if (PG_ARGISNULL(argument))
-        return options;
-    Jsonb *jsonb = server_call([&] { return PG_GETARG_JSONB_P(argument); });
-    if (!JB_ROOT_IS_OBJECT(jsonb))
-        throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "options must be a JSON object", {},
-                       "For example '{\"epochs\": 20}'. csp_options() lists all options.");
-    JsonbIterator *iterator = server_call([&] { return JsonbIteratorInit(&jsonb->root); });
-    JsonbValue value;
-    std::string name;
-    std::vector<OptionValue> values;
-    for (;;) {
-        JsonbIteratorToken token = server_call([&] { return JsonbIteratorNext(&iterator, &value, true); });
-        if (token == WJB_DONE)
-            break;
-        if (token == WJB_KEY)
-            name.assign(value.val.string.val, value.val.string.len);
-        else if (token == WJB_VALUE) {
-            JsonScalar scalar = json_scalar(value);
-            values.push_back({name, scalar.kind, scalar.text});
-        }
-    }
-    set_options(options, values);
-    validate(options);
-    return options;
-}
-
 // ---- csp_train --------------------------------------------------------------------------
 
 enum TrainArgument { arg_model, arg_source, arg_location, arg_features, arg_label, arg_options, arg_wait };
@@ -127,7 +76,8 @@ RunRequest request_from_arguments(FunctionCallInfo fcinfo) {
     RunRequest request;
     request.model = text_or_empty(fcinfo, arg_model);
     request.source = text_or_empty(fcinfo, arg_source);
-    request.options = options_from_jsonb(fcinfo, arg_options);
+    set_options(request.options, options_argument(fcinfo, arg_options));
+    validate(request.options);
     return request;
 }
 

@@ -189,7 +189,7 @@ void require_model_rights(const std::string &model, Oid role) {
     Oid model_owner = DatumGetObjectId(rows.datum(0, 1, is_null));
     if (!server_call([&] { return has_privs_of_role(role, model_owner); }))
         throw SqlError(ERRCODE_INSUFFICIENT_PRIVILEGE, "must be owner of model \"" + model + "\"", {},
-                       "Train under another name.");
+                       "Choose another name.");
 }
 
 namespace {

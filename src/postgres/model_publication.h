@@ -1,0 +1,25 @@
+// How a model becomes a version of the catalogue: the steps that training and import share. All act in the current
+// transaction, as the owner of the extension's tables: see CatalogOwnerIdentity.
+#pragma once
+
+#include "pg.h"
+
+#include "../encoder/config.h"
+
+namespace csp::server {
+
+// Takes the name for `owner`, or finds it taken by a role that owner belongs to, and locks it: versions are numbered one
+// after the other. Throws as require_model_rights.
+void claim_model_name(const std::string &name, Oid owner);
+
+// The configuration as a JSON object.
+std::string configuration_json(const ModelConfig &config);
+
+void insert_weights(int64 version, const std::string &file);
+
+// rows: labelled rows of each class; empty where nobody knows.
+void insert_classes(int64 version, const std::vector<std::string> &labels, const std::vector<int64_t> &rows);
+
+void deploy_version(const std::string &name, int64 version);
+
+}  // namespace csp::server
