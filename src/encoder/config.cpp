@@ -30,6 +30,14 @@ struct ClassHeadName {
 
 constexpr ClassHeadName class_head_names[] = {{ClassHead::sigmoid, "sigmoid"}, {ClassHead::softmax, "softmax"}};
 
+struct ImageSideName {
+    ImageSide value;
+    const char *name;
+};
+
+constexpr ImageSideName image_side_names[] = {{ImageSide::image_projection, "image_projection"},
+                                              {ImageSide::location_decoder, "location_decoder"}};
+
 template <typename Entry, std::size_t n>
 auto value_of(const Entry (&entries)[n], const char *what, const std::string &name) {
     std::string known;
@@ -131,6 +139,10 @@ ModelConfig parse(const std::map<std::string, std::string> &metadata) {
     read(metadata, "class_count", config.class_count);
     config.class_head = class_head_from_string(text_of(metadata, "class_head"));
     read(metadata, "class_bias", config.class_bias);
+    if (metadata.count("image_side") > 0)
+        config.image_side = image_side_from_string(text_of(metadata, "image_side"));
+    if (metadata.count("user_count") > 0)
+        read(metadata, "user_count", config.user_count);
     return config;
 }
 
@@ -144,12 +156,20 @@ const char *to_string(ClassHead value) {
     return name_of(class_head_names, value);
 }
 
+const char *to_string(ImageSide value) {
+    return name_of(image_side_names, value);
+}
+
 Activation activation_from_string(const std::string &name) {
     return value_of(activation_names, "activation", name);
 }
 
 ClassHead class_head_from_string(const std::string &name) {
     return value_of(class_head_names, "class head", name);
+}
+
+ImageSide image_side_from_string(const std::string &name) {
+    return value_of(image_side_names, "image side", name);
 }
 
 void validate(const ModelConfig &config) {
@@ -161,10 +181,12 @@ void validate(const ModelConfig &config) {
             "Choose a value from 0 to less than 1.");
     require_range("image_dim", config.image_dim, 0, 65536);
     require_range("class_count", config.class_count, 0, 1000000);
+    require_range("user_count", config.user_count, 0, 10000000);
 }
 
 std::map<std::string, std::string> config_to_metadata(const ModelConfig &config) {
-    return {{"position_encoding", config.position_encoding},
+    std::map<std::string, std::string> metadata = {
+            {"position_encoding", config.position_encoding},
             {"frequencies", std::to_string(config.frequencies)},
             {"min_radius", to_text(config.min_radius)},
             {"max_radius", to_text(config.max_radius)},
@@ -180,6 +202,11 @@ std::map<std::string, std::string> config_to_metadata(const ModelConfig &config)
             {"class_count", std::to_string(config.class_count)},
             {"class_head", to_string(config.class_head)},
             {"class_bias", to_text(config.class_bias)}};
+    if (config.image_side != ModelConfig().image_side)
+        metadata["image_side"] = to_string(config.image_side);
+    if (config.user_count != 0)
+        metadata["user_count"] = std::to_string(config.user_count);
+    return metadata;
 }
 
 ModelConfig config_from_metadata(const std::map<std::string, std::string> &metadata) {

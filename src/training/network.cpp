@@ -9,6 +9,11 @@
 #include "../encoder/error.h"
 
 namespace csp {
+namespace {
+
+constexpr const char *user_head = "user_emb";
+
+}  // namespace
 
 at::Tensor Dropout::operator()(const at::Tensor &activations) {
     if (probability_ == 0) return activations;
@@ -31,6 +36,12 @@ public:
     void layer_norm(HiddenLayer &layer, const std::string &name, int width) {
         add(layer.norm_weight, name + ".weight", {width}, 1, 1);
         add(layer.norm_bias, name + ".bias", {width}, 0, 0);
+    }
+
+    // Rows w of scores w . e, as a linear layer without bias has them.
+    void rows(at::Tensor &parameter, const std::string &name, int count, int width) {
+        const double by_inputs = 1 / std::sqrt(static_cast<double>(width));
+        add(parameter, name + ".weight", {count, width}, -by_inputs, by_inputs);
     }
 
     // Moves what was added since the last call into a group of its own.
@@ -96,13 +107,18 @@ Network::Network(const ModelConfig &config, int feature_dim, const at::TensorOpt
         inputs = config.hidden_dim;
     }
     builder.linear(output_, name(config.hidden_layers) + ".linear", inputs, config.embedding_dim, true, true);
-    if (config.image_dim > 0)
-        builder.linear(image_projection_, "img_dec", config.image_dim, config.embedding_dim, true, false);
+    if (config.image_dim > 0) {
+        if (config.image_side == ImageSide::location_decoder)
+            builder.linear(location_decoder_, "loc_dec", config.embedding_dim, config.image_dim, true, false);
+        else
+            builder.linear(image_projection_, "img_dec", config.image_dim, config.embedding_dim, true, false);
+    }
     encoder_ = builder.finish_group(RandomStream(seed, RandomPurpose::weights), options, parameters_);
 
     if (config.class_count > 0) {
         builder.linear(class_head_, "class_emb", config.embedding_dim, config.class_count, config.class_bias, false);
     }
+    if (config.user_count > 0) builder.rows(users_, user_head, config.user_count, config.embedding_dim);
     head_ = builder.finish_group(RandomStream(seed, RandomPurpose::head), options, parameters_);
 }
 
@@ -138,8 +154,18 @@ at::Tensor Network::project_images(const at::Tensor &images) const {
     return at::linear(images, image_projection_.weight, image_projection_.bias);
 }
 
+at::Tensor Network::decode_locations(const at::Tensor &embeddings) const {
+    return at::linear(embeddings, location_decoder_.weight, location_decoder_.bias);
+}
+
 at::Tensor Network::class_scores(const at::Tensor &embeddings) const {
     return at::linear(embeddings, class_head_.weight, class_head_.bias);
+}
+
+at::Tensor Network::user_embeddings(const at::Tensor &users) const { return users_.index_select(0, users); }
+
+at::Tensor Network::user_class_scores(const at::Tensor &user_embeddings) const {
+    return at::linear(user_embeddings, class_head_.weight);
 }
 
 TensorMap Network::tensors() const {
@@ -155,7 +181,7 @@ TensorMap Network::tensors() const {
 void Network::load(const TensorMap &tensors) {
     for (auto &[name, parameter] : parameters_) {
         const auto found = tensors.find(name);
-        if (found == tensors.end()) continue;
+        if (found == tensors.end() || name == std::string(user_head) + ".weight") continue;
         const Tensor &given = found->second;
         if (parameter.sizes().vec() != given.shape ||
             static_cast<std::size_t>(parameter.numel()) != given.values.size()) {

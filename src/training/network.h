@@ -50,17 +50,25 @@ public:
     // W f(I): images (n, image_dim) to (n, D). The image encoder f is frozen.
     at::Tensor project_images(const at::Tensor &images) const;
 
+    // Image features predicted from embeddings (n, D), by a location decoder: (n, image_dim).
+    at::Tensor decode_locations(const at::Tensor &embeddings) const;
+
     // Class scores, before sigmoid or softmax: embeddings (n, D) to (n, C).
     at::Tensor class_scores(const at::Tensor &embeddings) const;
 
-    ParameterGroup &encoder() { return encoder_; }  // location encoder and image projection
-    ParameterGroup &head() { return head_; }        // class head; empty without one
+    // The embeddings of users, (n, D), and how they score the classes as if they were places,
+    // without a bias: (n, C).
+    at::Tensor user_embeddings(const at::Tensor &users) const;
+    at::Tensor user_class_scores(const at::Tensor &user_embeddings) const;
+
+    ParameterGroup &encoder() { return encoder_; }  // location encoder and image side
+    ParameterGroup &head() { return head_; }        // class head and users; empty without one
 
     // By the names of encoder/model.h.
     TensorMap tensors() const;
 
     // Takes over every tensor of the network that is named here. Throws
-    // Error(invalid_data) if one has another shape.
+    // Error(invalid_data) if one has another shape. Users are left out: each run numbers its own.
     void load(const TensorMap &tensors);
 
 private:
@@ -79,7 +87,8 @@ private:
 
     ModelConfig config_;
     std::vector<HiddenLayer> hidden_;
-    Linear output_, image_projection_, class_head_;
+    Linear output_, image_projection_, location_decoder_, class_head_;
+    at::Tensor users_;  // (users, D)
     ParameterGroup encoder_, head_;
     std::vector<NamedParameter> parameters_;
 };

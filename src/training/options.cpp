@@ -94,8 +94,37 @@ Enum word_to_enum(const std::string &word, std::initializer_list<Enum> values, c
                 "Use one of: " + join(words) + ".");
 }
 
+// A published word also leaves out the terms that its objective lacks.
+void parse_objective(Options &options, const std::string &word) {
+    struct PublishedWord {
+        const char *word;
+        Objective objective;
+        bool negative_term, dropout_term;
+    };
+    constexpr PublishedWord published[] = {{"contsoftmax", Objective::mc, true, true},
+                                           {"contsoftmaxsym", Objective::mc_symmetric, true, true},
+                                           {"imgcontlosssimcse", Objective::nce, true, true},
+                                           {"imgcontloss", Objective::nce, true, false},
+                                           {"imgcontlossnolocneg", Objective::nce, false, false},
+                                           {"l2regress", Objective::l2_regression, true, true}};
+    for (const PublishedWord &p : published) {
+        if (word != p.word) continue;
+        options.objective = p.objective;
+        if (!p.negative_term) options.weight_negative = 0;
+        if (!p.dropout_term) options.weight_dropout = 0;
+        return;
+    }
+    options.objective = word_to_enum(
+        word, {Objective::mc, Objective::mc_symmetric, Objective::nce, Objective::l2_regression}, "objective");
+}
+
 Schedule parse_schedule(const std::string &word, const char *option) {
     return word_to_enum(word, {Schedule::constant, Schedule::exponential, Schedule::cosine}, option);
+}
+
+void parse_loss(Options &options, const std::string &word) {
+    options.loss = word_to_enum(
+        word, {SupervisedLoss::full_loss, SupervisedLoss::cross_entropy, SupervisedLoss::full_loss_user}, "loss");
 }
 
 bool is_cuda_ordinal(const std::string &device) {
@@ -155,6 +184,12 @@ const std::vector<Option> &table() {
          "share of activations dropped in training"},
         {"class_bias", "", BooleanField{FIELD(bool, model.class_bias)}, "a bias a class in the class head"},
         // Stage 1.
+        {"objective", "unsuper_loss",
+         WordField{[] { return std::string("mc, mc_symmetric, nce, l2_regression"); },
+                   [](const Options &o) { return std::string(to_string(o.objective)); }, parse_objective},
+         "what pre-training asks: each place to pick its image in the batch (mc), and each image its place too "
+         "(mc_symmetric), each pair to be told from others by itself (nce), or images to be predicted from places "
+         "(l2_regression); published names are accepted too"},
         {"pretrain_epochs", "num_epochs_unsuper", IntegerField{FIELD(int, pretrain_epochs), 0, 1000000},
          "epochs of contrastive pre-training; 0: none"},
         {"pretrain_learning_rate", "unsuper_lr", NumberField{FIELD(double, pretrain_learning_rate), 0, 10, true},
@@ -195,13 +230,10 @@ const std::vector<Option> &table() {
                    [](Options &o, const std::string &w) { o.schedule = parse_schedule(w, "schedule"); }},
          "how the learning rate of supervised training falls"},
         {"loss", "train_loss",
-         WordField{[] { return std::string("full_loss, cross_entropy"); },
-                   [](const Options &o) { return std::string(to_string(o.loss)); },
-                   [](Options &o, const std::string &w) {
-                       o.loss = word_to_enum(w, {SupervisedLoss::full_loss, SupervisedLoss::cross_entropy}, "loss");
-                   }},
+         WordField{[] { return std::string("full_loss, cross_entropy, full_loss_user"); },
+                   [](const Options &o) { return std::string(to_string(o.loss)); }, parse_loss},
          "full_loss: a sigmoid a class with random background locations, as published; cross_entropy: a softmax over "
-         "the classes"},
+         "the classes; full_loss_user: full_loss with an embedding of each observer (see the option observer)"},
         {"label_smoothing", "", NumberField{FIELD(double, label_smoothing), 0, 0.9},
          "share of a label's weight that cross_entropy spreads over all classes"},
         {"weight_background", "", NumberField{FIELD(double, weight_background), 0, 1e6},
@@ -381,8 +413,23 @@ TrainingOptions::TrainingOptions() {
     model.class_head = ClassHead::softmax;
 }
 
+const char *to_string(Objective value) {
+    switch (value) {
+        case Objective::mc: return "mc";
+        case Objective::mc_symmetric: return "mc_symmetric";
+        case Objective::nce: return "nce";
+        case Objective::l2_regression: break;
+    }
+    return "l2_regression";
+}
+
 const char *to_string(SupervisedLoss value) {
-    return value == SupervisedLoss::full_loss ? "full_loss" : "cross_entropy";
+    switch (value) {
+        case SupervisedLoss::full_loss: return "full_loss";
+        case SupervisedLoss::cross_entropy: return "cross_entropy";
+        case SupervisedLoss::full_loss_user: break;
+    }
+    return "full_loss_user";
 }
 
 const char *to_string(Schedule value) {
@@ -418,10 +465,11 @@ void set_option(TrainingOptions &options, const std::string &name, OptionKind ki
 
 void set_options(TrainingOptions &options, const std::vector<OptionValue> &values) {
     const Option *encoding = &find_option("position_encoding");
+    const Option *objective = &find_option("objective");
     const Option *epochs = &find_option("epochs");
     auto brings_defaults = [&](const OptionValue &value) {
         const Option *option = &find_option(value.name);
-        return option == encoding || option == epochs;
+        return option == encoding || option == objective || option == epochs;
     };
     for (const OptionValue &value : values) {
         if (!brings_defaults(value)) continue;
@@ -447,10 +495,13 @@ void validate(const TrainingOptions &options) {
         throw Error(ErrorKind::invalid_parameter, "nothing to train", "Both pretrain_epochs and epochs are 0.",
                     "Set at least one of them to 1 or more.");
     }
-    if (options.pretrain_epochs > 0 && options.weight_in_batch == 0 && options.weight_negative == 0) {
+    const bool one_term = options.objective == Objective::l2_regression;
+    const bool looks_at_images = options.weight_in_batch > 0 || (options.weight_negative > 0 && !one_term);
+    if ((options.pretrain_epochs > 0 || options.weight_contrastive > 0) && !looks_at_images) {
         throw Error(ErrorKind::invalid_parameter, "pre-training has no term that looks at the images",
-                    "Both weight_in_batch and weight_negative are 0.",
-                    "Set one of them above 0, or pretrain_epochs to 0.");
+                    one_term ? "weight_in_batch is 0, and l2_regression has no other term."
+                             : "Both weight_in_batch and weight_negative are 0.",
+                    "Set one of them above 0, or pretrain_epochs and weight_contrastive to 0.");
     }
 }
 

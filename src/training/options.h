@@ -13,7 +13,11 @@
 
 namespace csp {
 
-enum class SupervisedLoss { full_loss, cross_entropy };
+// What stage 1 asks of places and images: softmax over a batch (mc; mc_symmetric both ways),
+// a sigmoid for each pair (nce), or images predicted from places (l2_regression).
+enum class Objective { mc, mc_symmetric, nce, l2_regression };
+
+enum class SupervisedLoss { full_loss, cross_entropy, full_loss_user };
 
 // How the learning rate goes on from epoch to epoch of a stage: not at all, by the factor
 // learning_rate_decay an epoch (as published), or along half a cosine down to zero.
@@ -24,7 +28,8 @@ struct TrainingOptions {
 
     ModelConfig model;  // architecture; image_dim and class_count come from the data
 
-    // Stage 1, contrastive pre-training: the MC objective of CSP (Mai et al., ICML 2023).
+    // Stage 1, contrastive pre-training (Mai et al., ICML 2023).
+    Objective objective = Objective::mc;  // [unsuper_loss]
     int pretrain_epochs = 40;
     double pretrain_learning_rate = 2e-3;
     Schedule pretrain_schedule = Schedule::cosine;
@@ -59,6 +64,7 @@ struct TrainingOptions {
     int threads = 1;              // of LibTorch and BLAS
 };
 
+const char *to_string(Objective value);
 const char *to_string(SupervisedLoss value);
 const char *to_string(Schedule value);
 
@@ -84,8 +90,9 @@ enum class OptionKind { number, boolean, text, other };
 void set_option(TrainingOptions &options, const std::string &name, OptionKind kind, const std::string &value);
 
 // Sets several options, in whatever order they come: position_encoding is set first, since
-// it brings default radii of its own, and epochs, since whoever gives a number of epochs
-// wants that many (min_steps becomes 0). Errors as set_option.
+// it brings default radii of its own, then objective, whose published words for NCE leave
+// terms out, and epochs, since whoever gives a number of epochs wants that many (min_steps
+// becomes 0). Errors as set_option.
 struct OptionValue {
     std::string name;
     OptionKind kind;

@@ -15,7 +15,7 @@ namespace csp {
 using RowIds = std::vector<int64_t>;
 
 // Throws Error(invalid_data) for coordinates off the globe, features that are not finite, or
-// class ids without a class.
+// class and user ids without a class or user.
 void check_rows(const TrainingData &data);
 
 // Tensors of rows picked by number, on the device of `options`.
@@ -34,9 +34,11 @@ public:
     at::Tensor random_position_features(std::size_t count, RandomStream &random) const;  // (count, feature_dim)
     at::Tensor images(const RowIds &rows) const;                                         // (n, image_dim)
     at::Tensor classes(const RowIds &rows) const;                                        // (n) int64
+    at::Tensor users(const RowIds &rows) const;                                          // (n) int64, -1: none
 
 private:
     at::Tensor encode(const std::vector<double> &lonlat) const;
+    at::Tensor ids(const int32_t *of_rows, const RowIds &rows) const;
 
     const TrainingData &data_;
     at::TensorOptions options_;

@@ -18,18 +18,39 @@ bool trains_classes(const TrainingOptions &options, const TrainingData &data) {
     return data.classes && options.epochs > 0;
 }
 
+bool trains_users(const TrainingOptions &options, const TrainingData &data) {
+    return trains_classes(options, data) && options.loss == SupervisedLoss::full_loss_user;
+}
+
 bool initial_has(const TrainingData &data, const char *tensor) {
     return data.initial && data.initial->count(tensor) > 0;
+}
+
+void require_users(const TrainingData &data) {
+    if (data.users && data.user_count > 0) return;
+    throw Error(ErrorKind::invalid_parameter, "loss full_loss_user needs the observers of the rows", {},
+                "Name the column that tells them with the option observer, or set loss to full_loss.");
+}
+
+// A run that does not train the image side keeps the initial model's.
+ImageSide image_side(const TrainingOptions &options, const TrainingData &data) {
+    const bool decoder = trains_contrastively(options, data) ? options.objective == Objective::l2_regression
+                                                             : initial_has(data, "loc_dec.weight");
+    return decoder ? ImageSide::location_decoder : ImageSide::image_projection;
 }
 
 }  // namespace
 
 ModelConfig complete_config(const TrainingOptions &options, const TrainingData &data) {
     ModelConfig config = options.model;
-    const bool images = trains_contrastively(options, data) || initial_has(data, "img_dec.weight");
+    const bool images = trains_contrastively(options, data) || initial_has(data, "img_dec.weight") ||
+                        initial_has(data, "loc_dec.weight");
     const bool classes = trains_classes(options, data) || initial_has(data, "class_emb.weight");
+    if (trains_users(options, data)) require_users(data);
     config.image_dim = images ? data.image_dim : 0;
+    config.image_side = image_side(options, data);
     config.class_count = classes ? data.class_count : 0;
+    config.user_count = trains_users(options, data) ? data.user_count : 0;
     config.class_head = options.loss == SupervisedLoss::cross_entropy ? ClassHead::softmax : ClassHead::sigmoid;
     validate(config);
     return config;

@@ -161,6 +161,33 @@ TEST(Options, SeveralAreSetInAnyOrder) {
     EXPECT_EQ(backward.model.min_radius, 0.25);
 }
 
+TEST(Options, PublishedObjectivesSetTheirWeights) {
+    const auto with = [](const char *word, std::vector<OptionValue> others = {}) {
+        TrainingOptions options;
+        others.push_back({"unsuper_loss", OptionKind::text, word});
+        set_options(options, others);
+        return options;
+    };
+    const TrainingOptions defaults;
+    EXPECT_EQ(with("contsoftmax").objective, Objective::mc);
+    EXPECT_EQ(with("contsoftmaxsym").objective, Objective::mc_symmetric);
+    EXPECT_EQ(with("l2regress").objective, Objective::l2_regression);
+    for (const char *word : {"imgcontloss", "imgcontlossnolocneg", "imgcontlosssimcse", "nce"})
+        EXPECT_EQ(with(word).objective, Objective::nce) << word;
+    EXPECT_EQ(with("imgcontlosssimcse").weight_dropout, defaults.weight_dropout);
+    EXPECT_EQ(with("nce").weight_dropout, defaults.weight_dropout);
+    EXPECT_EQ(with("imgcontloss").weight_dropout, 0);
+    EXPECT_EQ(with("imgcontloss").weight_negative, defaults.weight_negative);
+    EXPECT_EQ(with("imgcontlossnolocneg").weight_dropout, 0);
+    EXPECT_EQ(with("imgcontlossnolocneg").weight_negative, 0);
+    const TrainingOptions given =
+        with("imgcontlossnolocneg", {{"rand_sample_weight", OptionKind::number, "0.5"},
+                                     {"weight_dropout", OptionKind::number, "0.25"}});
+    EXPECT_EQ(given.weight_negative, 0.5);
+    EXPECT_EQ(given.weight_dropout, 0.25);
+    EXPECT_EQ(error_of([&] { with("imgcontlosss"); }).kind(), ErrorKind::invalid_parameter);
+}
+
 TEST(Options, AnUnknownNameIsAnsweredWithTheRightOnes) {
     TrainingOptions options;
     const Error error = error_of([&] { set_option(options, "learning_rat", OptionKind::number, "1"); });
@@ -230,6 +257,16 @@ TEST(Options, ContradictionsAreErrors) {
     TrainingOptions blind;
     blind.weight_in_batch = blind.weight_negative = 0;
     EXPECT_EQ(error_of([&] { validate(blind); }).kind(), ErrorKind::invalid_parameter);
+    TrainingOptions kept_up_blindly;
+    kept_up_blindly.pretrain_epochs = 0;
+    kept_up_blindly.weight_contrastive = 1;
+    kept_up_blindly.weight_in_batch = kept_up_blindly.weight_negative = 0;
+    EXPECT_EQ(error_of([&] { validate(kept_up_blindly); }).kind(), ErrorKind::invalid_parameter);
+    TrainingOptions regression;
+    regression.objective = Objective::l2_regression;
+    EXPECT_NO_THROW(validate(regression));
+    regression.weight_in_batch = 0;
+    EXPECT_EQ(error_of([&] { validate(regression); }).kind(), ErrorKind::invalid_parameter);
     TrainingOptions one_scale;
     one_scale.model.frequencies = 1;
     EXPECT_EQ(error_of([&] { validate(one_scale); }).kind(), ErrorKind::invalid_parameter);

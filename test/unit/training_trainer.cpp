@@ -25,6 +25,7 @@ struct ToyData {
     std::vector<double> lonlat;
     std::vector<float> features;
     std::vector<int32_t> classes;
+    std::vector<int32_t> users;
     std::vector<uint8_t> validation;
 
     explicit ToyData(std::size_t rows) {
@@ -37,6 +38,7 @@ struct ToyData {
                 features.push_back(static_cast<float>(std::cos(angle / 57.3)));
             }
             classes.push_back(i % 3 == 0 ? -1 : lat < -20 ? 0 : lat < 20 ? 1 : 2);
+            users.push_back(static_cast<int32_t>(i % 6) - 1);
             validation.push_back(i % 10 == 4);
         }
     }
@@ -49,6 +51,8 @@ struct ToyData {
         data.image_dim = 8;
         data.classes = classes.data();
         data.class_count = 3;
+        data.users = users.data();
+        data.user_count = 5;
         data.validation = validation.data();
         return data;
     }
@@ -194,7 +198,12 @@ TEST(Trainer, EveryOptionOfTheObjectivesTrains) {
         [](TrainingOptions &o) { o.negatives = 3; },
         [](TrainingOptions &o) { o.loss = SupervisedLoss::full_loss; },
         [](TrainingOptions &o) { o.loss = SupervisedLoss::full_loss, o.weight_background = 0, o.positive_weight = 2; },
+        [](TrainingOptions &o) { o.loss = SupervisedLoss::full_loss_user; },
         [](TrainingOptions &o) { o.weight_contrastive = 0.5; },
+        [](TrainingOptions &o) { o.objective = Objective::mc_symmetric; },
+        [](TrainingOptions &o) { o.objective = Objective::nce; },
+        [](TrainingOptions &o) { o.objective = Objective::nce, o.weight_negative = 0, o.weight_dropout = 0; },
+        [](TrainingOptions &o) { o.objective = Objective::l2_regression, o.weight_contrastive = 0.5; },
         [](TrainingOptions &o) { o.encoder_learning_rate = 0; },
         [](TrainingOptions &o) { o.model.dropout = 0, o.model.hidden_layers = 0; },
         [](TrainingOptions &o) { o.schedule = Schedule::exponential, o.pretrain_schedule = Schedule::constant; }};
@@ -207,7 +216,11 @@ TEST(Trainer, EveryOptionOfTheObjectivesTrains) {
         EXPECT_LT(run.epochs[5].loss, run.epochs[0].loss);
         EXPECT_LT(run.epochs[11].loss, run.epochs[6].loss);
         EXPECT_EQ(run.model.config.class_head,
-                  options.loss == SupervisedLoss::full_loss ? ClassHead::sigmoid : ClassHead::softmax);
+                  options.loss == SupervisedLoss::cross_entropy ? ClassHead::softmax : ClassHead::sigmoid);
+        EXPECT_EQ(run.model.tensors.count("loc_dec.weight"), options.objective == Objective::l2_regression ? 1u : 0u);
+        EXPECT_EQ(run.model.tensors.count("user_emb.weight"),
+                  options.loss == SupervisedLoss::full_loss_user ? 1u : 0u);
+        EXPECT_NO_THROW(Model(run.model.config, {"a", "b", "c"}, run.model.tensors));
     }
 }
 
@@ -250,6 +263,38 @@ TEST(Trainer, GoesOnFromAGivenModel) {
     EXPECT_EQ(error_of([&] { make_trainer(options, data); }).kind(), ErrorKind::invalid_data);
 }
 
+TEST(Trainer, KeepsALocationDecoderThatItDoesNotTrain) {
+    const ToyData toy(200);
+    TrainingOptions options = small_options();
+    options.objective = Objective::l2_regression;
+    options.pretrain_epochs = 2;
+    options.epochs = 1;
+    const TrainedModel first = train(options, toy.view()).model;
+    EXPECT_EQ(first.config.image_side, ImageSide::location_decoder);
+    TrainingData data = toy.view();
+    data.initial = &first.tensors;
+    options.objective = Objective::mc;
+    options.pretrain_epochs = 0;
+    options.encoder_learning_rate = 0;
+    const TrainedModel second = train(options, data).model;
+    EXPECT_EQ(second.config.image_side, ImageSide::location_decoder);
+    EXPECT_EQ(second.config.image_dim, 8);
+    EXPECT_EQ(second.tensors.at("loc_dec.weight").values, first.tensors.at("loc_dec.weight").values);
+}
+
+TEST(Trainer, ALossWithUsersNeedsUsers) {
+    const ToyData toy(100);
+    TrainingOptions options = small_options();
+    options.loss = SupervisedLoss::full_loss_user;
+    TrainingData data = toy.view();
+    data.users = nullptr;
+    const Error error = error_of([&] { make_trainer(options, data); });
+    EXPECT_EQ(error.kind(), ErrorKind::invalid_parameter);
+    EXPECT_NE(error.hint().find("observer"), std::string::npos);
+    data.classes = nullptr;
+    EXPECT_NO_THROW(make_trainer(options, data)) << "pre-training alone looks at no users";
+}
+
 TEST(Trainer, SlicesAreShort) {
     const ToyData toy(3000);
     TrainingOptions options = small_options();
@@ -285,6 +330,8 @@ TEST(Trainer, DataThatCannotBeTrainedOnIsAnError) {
         {"one class", [](ToyData &t, TrainingData &) { std::fill(t.classes.begin(), t.classes.end(), 1); }},
         {"class too large", [](ToyData &t, TrainingData &) { t.classes[5] = 3; }},
         {"class too small", [](ToyData &t, TrainingData &) { t.classes[5] = -2; }},
+        {"user too large", [](ToyData &t, TrainingData &) { t.users[5] = 5; }},
+        {"user too small", [](ToyData &t, TrainingData &) { t.users[5] = -2; }},
         {"NaN feature", [=](ToyData &t, TrainingData &) { t.features[17] = nan; }},
         {"infinite feature", [=](ToyData &t, TrainingData &) { t.features.back() = infinity; }},
         {"NaN longitude", [=](ToyData &t, TrainingData &) { t.lonlat[6] = nan; }},
