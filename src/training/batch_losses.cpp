@@ -24,11 +24,18 @@ ContrastiveLosses BatchLosses::regression(const RowIds &rows) {
     return losses;
 }
 
+at::Tensor BatchLosses::random_places(std::size_t count) {
+    return samples_.random_position_features(count, options_.negative_sampler, negatives_);
+}
+
 at::Tensor BatchLosses::in_batch(const at::Tensor &u, const at::Tensor &v) const {
-    if (options_.objective == Objective::nce) return nce_in_batch_loss(u, v);
-    return options_.objective == Objective::mc_symmetric
-               ? symmetric_in_batch_loss(u, v, options_.temperature_in_batch)
-               : in_batch_loss(u, v, options_.temperature_in_batch);
+    const Precision precision = options_.precision;
+    if (options_.objective == Objective::nce) return nce_in_batch_loss(u, v, precision);
+    const at::Tensor learned = network_.logit_scale();
+    const at::Tensor anchors = learned.defined() ? u * learned : u;
+    const double temperature = learned.defined() ? 1 : options_.temperature_in_batch;
+    return options_.objective == Objective::mc_symmetric ? symmetric_in_batch_loss(anchors, v, temperature, precision)
+                                                         : in_batch_loss(anchors, v, temperature, precision);
 }
 
 at::Tensor BatchLosses::negative(const at::Tensor &u, const at::Tensor &v, const at::Tensor &random) const {
@@ -37,8 +44,8 @@ at::Tensor BatchLosses::negative(const at::Tensor &u, const at::Tensor &v, const
 }
 
 at::Tensor BatchLosses::twins(const at::Tensor &u, const at::Tensor &twins) const {
-    if (options_.objective == Objective::nce) return nce_in_batch_loss(u, twins);
-    return dropout_loss(u, twins, options_.temperature_dropout);
+    if (options_.objective == Objective::nce) return nce_in_batch_loss(u, twins, options_.precision);
+    return dropout_loss(u, twins, options_.temperature_dropout, options_.precision);
 }
 
 ContrastiveLosses BatchLosses::contrastive(const RowIds &rows) {
@@ -48,7 +55,7 @@ ContrastiveLosses BatchLosses::contrastive(const RowIds &rows) {
     if (options_.weight_dropout > 0) inputs.push_back(inputs.front());
     if (options_.weight_negative > 0) {
         inputs.push_back(
-            samples_.random_position_features(rows.size() * static_cast<std::size_t>(options_.negatives), negatives_));
+            random_places(rows.size() * static_cast<std::size_t>(options_.negatives)));
     }
     const at::Tensor embeddings = normalize_rows(network_.embed(at::cat(inputs), &dropout_));
     const at::Tensor u = embeddings.narrow(0, 0, batch);
@@ -86,7 +93,7 @@ at::Tensor BatchLosses::full_loss_of(const RowIds &rows) {
     // As published: the background counts in full once there are users.
     const double weight_background = users ? 1 : options_.weight_background;
     const bool background = weight_background > 0;
-    if (background) inputs.push_back(samples_.random_position_features(rows.size(), negatives_));
+    if (background) inputs.push_back(random_places(rows.size()));
     const at::Tensor embeddings = network_.embed(at::cat(inputs), &dropout_);
     const at::Tensor scores = network_.class_scores(embeddings);
     const double positive =

@@ -41,6 +41,7 @@ public:
 
 private:
     ContrastiveLosses regression(const RowIds &rows);
+    at::Tensor random_places(std::size_t count);  // their features
     at::Tensor in_batch(const at::Tensor &u, const at::Tensor &v) const;
     at::Tensor negative(const at::Tensor &u, const at::Tensor &v, const at::Tensor &random) const;
     at::Tensor twins(const at::Tensor &u, const at::Tensor &twins) const;

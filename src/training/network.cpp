@@ -2,18 +2,26 @@
 #include "network.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 
 #include <cmath>
 #include <numeric>
 
 #include "../encoder/error.h"
+#include "matrix_product.h"
 
 namespace csp {
 namespace {
 
 constexpr const char *user_head = "user_emb";
+const double largest_log_scale = std::log(100.0);
 
 }  // namespace
+
+NetworkSettings network_settings(const TrainingOptions &options) {
+    const bool softmax = options.objective == Objective::mc || options.objective == Objective::mc_symmetric;
+    return {options.precision, options.learn_temperature && softmax ? options.temperature_in_batch : 0};
+}
 
 at::Tensor Dropout::operator()(const at::Tensor &activations) {
     if (probability_ == 0) return activations;
@@ -42,6 +50,10 @@ public:
     void rows(at::Tensor &parameter, const std::string &name, int count, int width) {
         const double by_inputs = 1 / std::sqrt(static_cast<double>(width));
         add(parameter, name + ".weight", {count, width}, -by_inputs, by_inputs);
+    }
+
+    void constant(at::Tensor &parameter, const std::string &name, double value) {
+        add(parameter, name, {1}, value, value);
     }
 
     // Moves what was added since the last call into a group of its own.
@@ -94,8 +106,9 @@ private:
     std::vector<Entry> entries_;
 };
 
-Network::Network(const ModelConfig &config, int feature_dim, const at::TensorOptions &options, int64_t seed)
-    : config_(config) {
+Network::Network(const ModelConfig &config, int feature_dim, const at::TensorOptions &options, int64_t seed,
+                 const NetworkSettings &settings)
+    : config_(config), settings_(settings) {
     Builder builder;
     int inputs = feature_dim;
     const auto name = [](int i) { return "spa_enc.ffn.layers." + std::to_string(i); };
@@ -107,11 +120,14 @@ Network::Network(const ModelConfig &config, int feature_dim, const at::TensorOpt
         inputs = config.hidden_dim;
     }
     builder.linear(output_, name(config.hidden_layers) + ".linear", inputs, config.embedding_dim, true, true);
-    if (config.image_dim > 0) {
-        if (config.image_side == ImageSide::location_decoder)
-            builder.linear(location_decoder_, "loc_dec", config.embedding_dim, config.image_dim, true, false);
-        else
-            builder.linear(image_projection_, "img_dec", config.image_dim, config.embedding_dim, true, false);
+    const bool decoder = config.image_side == ImageSide::location_decoder;
+    if (config.image_dim > 0 && decoder)
+        builder.linear(location_decoder_, "loc_dec", config.embedding_dim, config.image_dim, true, false);
+    if (config.image_dim > 0 && !decoder)
+        builder.linear(image_projection_, "img_dec", config.image_dim, config.embedding_dim, true, false);
+    if (config.image_dim > 0 && !decoder && settings.learned_temperature > 0) {
+        const double start = -std::log(settings.learned_temperature);
+        builder.constant(log_scale_, "logit_scale", std::min(start, largest_log_scale));
     }
     encoder_ = builder.finish_group(RandomStream(seed, RandomPurpose::weights), options, parameters_);
 
@@ -120,6 +136,10 @@ Network::Network(const ModelConfig &config, int feature_dim, const at::TensorOpt
     }
     if (config.user_count > 0) builder.rows(users_, user_head, config.user_count, config.embedding_dim);
     head_ = builder.finish_group(RandomStream(seed, RandomPurpose::head), options, parameters_);
+}
+
+at::Tensor Network::apply(const Linear &layer, const at::Tensor &x) const {
+    return linear(x, layer.weight, layer.bias, settings_.precision);
 }
 
 at::Tensor Network::activate(const at::Tensor &x) const {
@@ -134,7 +154,7 @@ at::Tensor Network::activate(const at::Tensor &x) const {
 }
 
 at::Tensor Network::hidden(const HiddenLayer &layer, const at::Tensor &x, Dropout *dropout) const {
-    at::Tensor z = activate(at::linear(x, layer.linear.weight, layer.linear.bias));
+    at::Tensor z = activate(apply(layer.linear, x));
     if (dropout) z = (*dropout)(z);
     if (config_.skip_connection && z.size(1) == x.size(1)) z = z + x;
     if (!layer.norm_weight.defined()) return z;
@@ -144,28 +164,35 @@ at::Tensor Network::hidden(const HiddenLayer &layer, const at::Tensor &x, Dropou
 at::Tensor Network::embed(const at::Tensor &features, Dropout *dropout) const {
     at::Tensor x = features;
     for (const HiddenLayer &layer : hidden_) x = hidden(layer, x, dropout);
-    x = at::linear(x, output_.weight, output_.bias);
+    x = apply(output_, x);
     if (!config_.activate_embedding) return x;
     x = activate(x);
     return dropout ? (*dropout)(x) : x;
 }
 
 at::Tensor Network::project_images(const at::Tensor &images) const {
-    return at::linear(images, image_projection_.weight, image_projection_.bias);
+    return apply(image_projection_, images);
 }
 
 at::Tensor Network::decode_locations(const at::Tensor &embeddings) const {
-    return at::linear(embeddings, location_decoder_.weight, location_decoder_.bias);
+    return apply(location_decoder_, embeddings);
 }
 
 at::Tensor Network::class_scores(const at::Tensor &embeddings) const {
-    return at::linear(embeddings, class_head_.weight, class_head_.bias);
+    return apply(class_head_, embeddings);
 }
 
 at::Tensor Network::user_embeddings(const at::Tensor &users) const { return users_.index_select(0, users); }
 
 at::Tensor Network::user_class_scores(const at::Tensor &user_embeddings) const {
-    return at::linear(user_embeddings, class_head_.weight);
+    return apply({class_head_.weight, {}}, user_embeddings);
+}
+
+at::Tensor Network::logit_scale() const { return log_scale_.defined() ? log_scale_.exp() : at::Tensor(); }
+
+void Network::limit_logit_scale() {
+    const c10::NoGradGuard no_grad;
+    if (log_scale_.defined()) log_scale_.clamp_max_(largest_log_scale);
 }
 
 TensorMap Network::tensors() const {
@@ -193,6 +220,7 @@ void Network::load(const TensorMap &tensors) {
         std::copy(given.values.begin(), given.values.end(), values.data_ptr<float>());
         parameter.detach().copy_(values);
     }
+    limit_logit_scale();
 }
 
 }  // namespace csp

@@ -15,6 +15,7 @@
 
 #include "../encoder/config.h"
 #include "../encoder/tensors.h"
+#include "options.h"
 #include "random.h"
 
 namespace csp {
@@ -37,12 +38,20 @@ struct ParameterGroup {
     at::Tensor gradients;
 };
 
+// What training adds to the architecture.
+struct NetworkSettings {
+    Precision precision = Precision::float32;
+    double learned_temperature = 0;  // of the in-batch term, where it starts; 0: none is learned
+};
+NetworkSettings network_settings(const TrainingOptions &options);
+
 class Network {
 public:
     // Initialized as published: linear layers of the encoder Xavier-uniform with biases
     // U(+-1/sqrt(inputs)), layer normalization 1 and 0, both heads U(+-1/sqrt(inputs)).
     // feature_dim is the length of a location's position features.
-    Network(const ModelConfig &config, int feature_dim, const at::TensorOptions &options, int64_t seed);
+    Network(const ModelConfig &config, int feature_dim, const at::TensorOptions &options, int64_t seed,
+            const NetworkSettings &settings = {});
 
     // e(x) of position features (n, feature_dim): (n, D). dropout: null to evaluate.
     at::Tensor embed(const at::Tensor &features, Dropout *dropout) const;
@@ -61,7 +70,13 @@ public:
     at::Tensor user_embeddings(const at::Tensor &users) const;
     at::Tensor user_class_scores(const at::Tensor &user_embeddings) const;
 
-    ParameterGroup &encoder() { return encoder_; }  // location encoder and image side
+    // exp(s), which multiplies the cosines of the in-batch term; undefined if none is learned.
+    at::Tensor logit_scale() const;
+
+    // After a step: keeps exp(s) at 100 at most, as CLIP does, lest it run away.
+    void limit_logit_scale();
+
+    ParameterGroup &encoder() { return encoder_; }  // location encoder, image side, temperature
     ParameterGroup &head() { return head_; }        // class head and users; empty without one
 
     // By the names of encoder/model.h.
@@ -82,13 +97,16 @@ private:
     using NamedParameter = std::pair<std::string, at::Tensor>;
     class Builder;
 
+    at::Tensor apply(const Linear &layer, const at::Tensor &x) const;
     at::Tensor activate(const at::Tensor &x) const;
     at::Tensor hidden(const HiddenLayer &layer, const at::Tensor &x, Dropout *dropout) const;
 
     ModelConfig config_;
+    NetworkSettings settings_;
     std::vector<HiddenLayer> hidden_;
     Linear output_, image_projection_, location_decoder_, class_head_;
-    at::Tensor users_;  // (users, D)
+    at::Tensor users_;      // (users, D)
+    at::Tensor log_scale_;  // (1), s; undefined if none is learned
     ParameterGroup encoder_, head_;
     std::vector<NamedParameter> parameters_;
 };

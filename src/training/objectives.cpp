@@ -3,6 +3,8 @@
 
 #include <ATen/ATen.h>
 
+#include "matrix_product.h"
+
 namespace csp {
 namespace {
 
@@ -13,8 +15,9 @@ at::Tensor pick_diagonal(const at::Tensor &scores) {
 
 // Each anchor picks the candidate of its own row. The anchors are divided by the temperature
 // rather than the cosines, which are B / D times as many.
-at::Tensor pick_own_row(const at::Tensor &anchors, const at::Tensor &candidates, double temperature) {
-    return pick_diagonal(at::matmul(anchors / temperature, candidates.t()));
+at::Tensor pick_own_row(const at::Tensor &anchors, const at::Tensor &candidates, double temperature,
+                        Precision precision) {
+    return pick_diagonal(matrix_product(anchors / temperature, candidates.t(), precision));
 }
 
 // ell(q) = -ln(q + 1e-5): bounded, so that one hopeless row does not rule the mean.
@@ -35,17 +38,17 @@ at::Tensor normalize_rows(const at::Tensor &rows) {
     return rows * ((rows * rows).sum(1, /*keepdim=*/true) + 1e-12).rsqrt();
 }
 
-at::Tensor in_batch_loss(const at::Tensor &u, const at::Tensor &v, double temperature) {
-    return pick_own_row(u, v, temperature);
+at::Tensor in_batch_loss(const at::Tensor &u, const at::Tensor &v, double temperature, Precision precision) {
+    return pick_own_row(u, v, temperature, precision);
 }
 
-at::Tensor symmetric_in_batch_loss(const at::Tensor &u, const at::Tensor &v, double temperature) {
-    const at::Tensor cosines = at::matmul(u / temperature, v.t());
+at::Tensor symmetric_in_batch_loss(const at::Tensor &u, const at::Tensor &v, double temperature, Precision precision) {
+    const at::Tensor cosines = matrix_product(u / temperature, v.t(), precision);
     return pick_diagonal(cosines) + pick_diagonal(cosines.t());
 }
 
-at::Tensor dropout_loss(const at::Tensor &u, const at::Tensor &twins, double temperature) {
-    return pick_own_row(u, twins, temperature);
+at::Tensor dropout_loss(const at::Tensor &u, const at::Tensor &twins, double temperature, Precision precision) {
+    return pick_own_row(u, twins, temperature, precision);
 }
 
 at::Tensor negative_location_loss(const at::Tensor &u, const at::Tensor &v, const at::Tensor &random,
@@ -57,11 +60,11 @@ at::Tensor negative_location_loss(const at::Tensor &u, const at::Tensor &v, cons
     return -at::log_softmax(cosines, 1).select(1, 0).mean();
 }
 
-at::Tensor nce_in_batch_loss(const at::Tensor &u, const at::Tensor &v) {
+at::Tensor nce_in_batch_loss(const at::Tensor &u, const at::Tensor &v, Precision precision) {
     const int64_t rows = u.size(0);
     const at::Tensor own = nce_positive_loss(u, v);
     if (rows == 1) return own;
-    const at::Tensor others = ell(at::sigmoid(-at::matmul(u, v.t())));
+    const at::Tensor others = ell(at::sigmoid(-matrix_product(u, v.t(), precision)));
     return own + (others.sum() - others.diagonal().sum()) / static_cast<double>(rows * (rows - 1));
 }
 
@@ -79,7 +82,8 @@ at::Tensor l2_regression_loss(const at::Tensor &decoded, const at::Tensor &image
 
 at::Tensor full_loss(const at::Tensor &scores, const at::Tensor &classes, const at::Tensor &background,
                      double positive_weight, double weight_background) {
-    const at::Tensor loss = presence_sums(scores, classes, positive_weight).mean() / static_cast<double>(scores.size(1));
+    const auto columns = static_cast<double>(scores.size(1));
+    const at::Tensor loss = presence_sums(scores, classes, positive_weight).mean() / columns;
     if (weight_background == 0) return loss;
     return loss + weight_background * ell(at::sigmoid(-background)).mean();
 }

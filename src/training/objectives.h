@@ -1,10 +1,13 @@
 // The objectives of both stages as pure functions of tensors (Mai et al., CSP, ICML 2023).
 //
 // B rows, D embedding dimensions, C classes, N random locations a row. All return a scalar
-// tensor on the device and of the dtype of their arguments. ell(q) = -ln(q + 1e-5).
+// tensor on the device and of the dtype of their arguments. ell(q) = -ln(q + 1e-5). precision is
+// that of matrix products.
 #pragma once
 
 #include <ATen/core/Tensor.h>
+
+#include "options.h"
 
 namespace csp {
 
@@ -13,10 +16,12 @@ at::Tensor normalize_rows(const at::Tensor &rows);
 
 // Term B: each location picks its own image among the images of the batch. u (B, D)
 // normalized location embeddings, v (B, D) normalized image embeddings.
-at::Tensor in_batch_loss(const at::Tensor &u, const at::Tensor &v, double temperature);
+at::Tensor in_batch_loss(const at::Tensor &u, const at::Tensor &v, double temperature,
+                         Precision precision = Precision::float32);
 
 // Term B both ways: added is that each image picks its own location.
-at::Tensor symmetric_in_batch_loss(const at::Tensor &u, const at::Tensor &v, double temperature);
+at::Tensor symmetric_in_batch_loss(const at::Tensor &u, const at::Tensor &v, double temperature,
+                                   Precision precision = Precision::float32);
 
 // Term L: each image prefers its own location to N random ones. random (N * B, D),
 // normalized; draw n of row i is row n * B + i.
@@ -24,12 +29,13 @@ at::Tensor negative_location_loss(const at::Tensor &u, const at::Tensor &v, cons
                                   double temperature);
 
 // Term D: each location picks its own second embedding, made with another dropout mask.
-at::Tensor dropout_loss(const at::Tensor &u, const at::Tensor &twins, double temperature);
+at::Tensor dropout_loss(const at::Tensor &u, const at::Tensor &twins, double temperature,
+                        Precision precision = Precision::float32);
 
 // Noise-contrastive estimation, with no temperature. S = sigmoid of the cosine of two rows.
 // Term B, and term D with dropout twins for v: the mean over rows of ell(S) of the own
 // candidate plus the mean of ell(1 - S) of the others; a row without others has only the first.
-at::Tensor nce_in_batch_loss(const at::Tensor &u, const at::Tensor &v);
+at::Tensor nce_in_batch_loss(const at::Tensor &u, const at::Tensor &v, Precision precision = Precision::float32);
 
 // Term L of NCE: the mean of ell(1 - S) of each image and its random locations, which are
 // laid out as for negative_location_loss.
@@ -42,7 +48,8 @@ at::Tensor nce_positive_loss(const at::Tensor &u, const at::Tensor &v);
 // that a decoder makes of the location embeddings.
 at::Tensor l2_regression_loss(const at::Tensor &decoded, const at::Tensor &images);
 
-// Supervised loss of the published models: with P = sigmoid(scores), the mean over B * C of positive_weight * ell(P) at the true class and ell(1 - P) elsewhere,
+// Supervised loss of the published models: with P = sigmoid(scores), the mean over B * C of
+// positive_weight * ell(P) at the true class and ell(1 - P) elsewhere,
 // plus weight_background times the mean of ell(1 - P) at random locations. scores and
 // background (B, C), classes (B) int64. background may be undefined if its weight is 0.
 at::Tensor full_loss(const at::Tensor &scores, const at::Tensor &classes, const at::Tensor &background,

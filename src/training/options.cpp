@@ -6,7 +6,6 @@
 #include <charconv>
 #include <cmath>
 #include <cstdio>
-#include <limits>
 #include <optional>
 #include <variant>
 
@@ -127,6 +126,29 @@ void parse_loss(Options &options, const std::string &word) {
         word, {SupervisedLoss::full_loss, SupervisedLoss::cross_entropy, SupervisedLoss::full_loss_user}, "loss");
 }
 
+void parse_negative_sampler(Options &options, const std::string &word) {
+    options.negative_sampler =
+        word_to_enum(word,
+                     {NegativeSampler::area, NegativeSampler::uniform, NegativeSampler::spherical,
+                      NegativeSampler::sphericalold, NegativeSampler::observed},
+                     "negative_sampler");
+}
+
+void parse_precision(Options &options, const std::string &word) {
+    options.precision = word_to_enum(word, {Precision::float32, Precision::bfloat16}, "precision");
+}
+
+constexpr std::size_t longest_column_name = 63;  // PostgreSQL's NAMEDATALEN - 1
+
+std::string column_name_range() { return "a column's name of up to " + std::to_string(longest_column_name) + " bytes"; }
+
+std::string checked_column_name(const std::string &name, const char *option) {
+    if (name.size() <= longest_column_name) return name;
+    throw Error(ErrorKind::invalid_parameter,
+                "invalid value for option \"" + std::string(option) + "\": \"" + name + "\"",
+                "It has " + std::to_string(name.size()) + " bytes.", "Give " + column_name_range() + ".");
+}
+
 bool is_cuda_ordinal(const std::string &device) {
     return device.rfind("cuda:", 0) == 0 && device.size() > 5 && device.size() <= 7 &&
            std::all_of(device.begin() + 5, device.end(), [](char c) { return c >= '0' && c <= '9'; });
@@ -212,6 +234,16 @@ const std::vector<Option> &table() {
         {"weight_dropout", "simcse_weight", NumberField{FIELD(double, weight_dropout), 0, 1e6},
          "weight of the dropout (SimCSE) term"},
         {"negatives", "num_neg_rand_loc", IntegerField{FIELD(int, negatives), 1, 1000}, "random locations a sample"},
+        {"negative_sampler", "neg_rand_type",
+         WordField{[] { return std::string("area, uniform, spherical, sphericalold, observed"); },
+                   [](const Options &o) { return std::string(to_string(o.negative_sampler)); },
+                   parse_negative_sampler},
+         "random locations, also of the background: uniform by area (area) or in degrees (uniform), those of training "
+         "rows (observed), or as published and defective: of the north-east quarter alone (spherical), of an ellipse "
+         "without the corners of the map (sphericalold)"},
+        {"learn_temperature", "", BooleanField{FIELD(bool, learn_temperature)},
+         "train the temperature of the in-batch term of mc and mc_symmetric, from temperature_in_batch on, down to "
+         "0.01"},
         // Stage 2.
         {"epochs", "num_epochs", IntegerField{FIELD(int, epochs), 0, 1000000},
          "epochs of supervised training; 0: none"},
@@ -244,6 +276,22 @@ const std::vector<Option> &table() {
          "weight of the pre-training objective during supervised training; 0: leave it out"},
         // Both stages.
         {"batch_size", "batch_size", IntegerField{FIELD(int, batch_size), 2, 65536}, "rows a batch of pre-training"},
+        {"max_rows_per_class", "max_num_exs_per_class", IntegerField{FIELD(int, max_rows_per_class), 0, 1000000000},
+         "rows of a class that an epoch sees at most, drawn anew each epoch; 0: all"},
+        {"balance_classes", "", BooleanField{FIELD(bool, balance_classes)},
+         "every class gives as many rows to an epoch: max_rows_per_class, or the mean count where that is 0; rows "
+         "are repeated where a class has fewer"},
+        {"label_ratio", "train_sample_ratio", NumberField{FIELD(double, label_ratio), 0, 1, true},
+         "share of each class's labels that supervised training sees, at least one; the other rows are still "
+         "pre-trained on"},
+        {"observer", "",
+         WordField{column_name_range, [](const Options &o) { return o.observer; },
+                   [](Options &o, const std::string &w) { o.observer = checked_column_name(w, "observer"); }},
+         "column of the source that tells who observed a row, for loss full_loss_user; empty: none"},
+        {"observed_at", "",
+         WordField{column_name_range, [](const Options &o) { return o.observed_at; },
+                   [](Options &o, const std::string &w) { o.observed_at = checked_column_name(w, "observed_at"); }},
+         "column of the source that tells when a row was observed; empty: none"},
         {"learning_rate_decay", "lr_decay", NumberField{FIELD(double, learning_rate_decay), 0, 1, true},
          "factor an epoch of the exponential schedule"},
         {"weight_decay", "weight_decay", NumberField{FIELD(double, weight_decay), 0, 10}, "L2 penalty of all weights"},
@@ -255,6 +303,10 @@ const std::vector<Option> &table() {
                    parse_device},
          "where to compute; auto: on a CUDA device if there is one"},
         {"threads", "", IntegerField{FIELD(int, threads), 1, 1024}, "threads of LibTorch and BLAS"},
+        {"precision", "",
+         WordField{[] { return std::string("float32, bfloat16"); },
+                   [](const Options &o) { return std::string(to_string(o.precision)); }, parse_precision},
+         "of matrix products; weights, losses and everything else are float32"},
     };
     return options;
 }
@@ -393,6 +445,12 @@ OptionKind kind_of(const Option &option) {
 std::string quoted(const std::string &text) {
     std::string json = "\"";
     for (char c : text) {
+        if (static_cast<unsigned char>(c) < 0x20) {
+            char code[8];
+            std::snprintf(code, sizeof code, "\\u%04x", static_cast<unsigned>(c));
+            json += code;
+            continue;
+        }
         if (c == '"' || c == '\\') json += '\\';
         json += c;
     }
@@ -422,6 +480,19 @@ const char *to_string(Objective value) {
     }
     return "l2_regression";
 }
+
+const char *to_string(NegativeSampler value) {
+    switch (value) {
+        case NegativeSampler::area: return "area";
+        case NegativeSampler::uniform: return "uniform";
+        case NegativeSampler::spherical: return "spherical";
+        case NegativeSampler::sphericalold: return "sphericalold";
+        case NegativeSampler::observed: break;
+    }
+    return "observed";
+}
+
+const char *to_string(Precision value) { return value == Precision::float32 ? "float32" : "bfloat16"; }
 
 const char *to_string(SupervisedLoss value) {
     switch (value) {
@@ -503,44 +574,6 @@ void validate(const TrainingOptions &options) {
                              : "Both weight_in_batch and weight_negative are 0.",
                     "Set one of them above 0, or pretrain_epochs and weight_contrastive to 0.");
     }
-}
-
-namespace {
-
-// Numbers of floats, one for each place that holds them.
-struct Sizes {
-    double features;     // of the position encoding
-    double activations;  // of the network, kept for one row until the backward pass
-    double parameters;
-};
-
-Sizes network_sizes(const TrainingOptions &options, int image_dim, int class_count) {
-    const ModelConfig &model = options.model;
-    const double features = make_position_encoding(model)->dim(), width = model.hidden_dim, depth = model.hidden_layers;
-    const double embedding = model.embedding_dim, last = depth > 0 ? width : features;
-    double parameters =
-        last * embedding + embedding + (double(image_dim) + 1) * embedding + (embedding + 1) * class_count;
-    if (depth > 0) parameters += features * width + (depth - 1) * width * width + 3 * depth * width;
-    return {features, 6 * depth * width + 6 * embedding, parameters};
-}
-
-}  // namespace
-
-int64_t estimate_memory(const TrainingOptions &options, int64_t rows, int image_dim, int class_count) {
-    const Sizes sizes = network_sizes(options, image_dim, class_count);
-    const double n = static_cast<double>(rows), batch = std::min<double>(options.batch_size, n);
-    const double batch2 = std::min<double>(options.fine_tune_batch_size, n);
-    const double data = n * (4.0 * image_dim + 2 * 8 + 4 + 1 + 8);
-    const double cache = std::min<double>(n * sizes.features * 4, static_cast<double>(position_cache_limit));
-    const double per_row = 2 * sizes.features + sizes.activations;
-    // Stage 1: rows, dropout twins and negatives, and two matrices batch x batch with what softmax keeps of them.
-    const double contrastive = batch * ((2 + options.negatives) * per_row + 2.0 * image_dim) + 8 * batch * batch;
-    const double supervised =
-        batch2 * (2 * per_row + 8.0 * class_count) + (options.weight_contrastive > 0 ? contrastive : 0);
-    const double step = 4 * std::max(image_dim > 0 ? contrastive : 0, class_count > 0 ? supervised : 0);
-    constexpr double kept_by_malloc = 32 << 20;
-    const double bytes = 1.2 * (data + cache + 4 * 6 * sizes.parameters + step) + kept_by_malloc;
-    return bytes < 9e18 ? static_cast<int64_t>(bytes) : std::numeric_limits<int64_t>::max();
 }
 
 }  // namespace csp

@@ -85,10 +85,20 @@ at::Tensor Samples::position_features(const RowIds &rows) const {
     return encode(lonlat);
 }
 
-at::Tensor Samples::random_position_features(std::size_t count, RandomStream &random) const {
+at::Tensor Samples::random_position_features(std::size_t count, NegativeSampler sampler, RandomStream &random) const {
+    if (sampler == NegativeSampler::observed) return position_features(random_rows(count, random));
     std::vector<double> lonlat(2 * count);
-    sample_locations(random, lonlat);
+    sample_locations(sampler, random, lonlat);
     return encode(lonlat);
+}
+
+RowIds Samples::random_rows(std::size_t count, RandomStream &random) const {
+    RowIds rows;
+    while (rows.size() < count) {
+        const auto row = static_cast<int64_t>(random.below(data_.rows));
+        if (!data_.validation || !data_.validation[row]) rows.push_back(row);
+    }
+    return rows;
 }
 
 at::Tensor Samples::images(const RowIds &rows) const { return images_.index_select(0, as_tensor(rows)).to(options_); }

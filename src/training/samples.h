@@ -8,11 +8,10 @@
 
 #include "../encoder/position_encoding.h"
 #include "random.h"
+#include "row_sampler.h"
 #include "trainer.h"
 
 namespace csp {
-
-using RowIds = std::vector<int64_t>;
 
 // Throws Error(invalid_data) for coordinates off the globe, features that are not finite, or
 // class and user ids without a class or user.
@@ -31,10 +30,14 @@ public:
     int feature_dim() const { return encoding_->dim(); }
 
     at::Tensor position_features(const RowIds &rows) const;                              // (n, feature_dim)
-    at::Tensor random_position_features(std::size_t count, RandomStream &random) const;  // (count, feature_dim)
+    at::Tensor random_position_features(std::size_t count, NegativeSampler sampler,
+                                        RandomStream &random) const;                     // (count, feature_dim)
     at::Tensor images(const RowIds &rows) const;                                         // (n, image_dim)
     at::Tensor classes(const RowIds &rows) const;                                        // (n) int64
     at::Tensor users(const RowIds &rows) const;                                          // (n) int64, -1: none
+
+    // Any rows that are not held out, repeated at times; there must be such rows.
+    RowIds random_rows(std::size_t count, RandomStream &random) const;
 
 private:
     at::Tensor encode(const std::vector<double> &lonlat) const;

@@ -75,6 +75,11 @@ StagePlan plan_pretraining(const TrainingOptions &options, const TrainingData &d
         (held_out ? plan.validation : plan.training).push_back(static_cast<int64_t>(i));
     }
     require_rows(plan, "pre-training");
+    if (RowSampler(options, plan.training, data.classes).size() < 2) {
+        throw Error(ErrorKind::invalid_parameter, "an epoch of pre-training has a single row",
+                    "All rows have the same label, of which max_rows_per_class takes one.",
+                    "Raise max_rows_per_class, or set it to 0.");
+    }
     return plan;
 }
 
@@ -95,9 +100,12 @@ StagePlan plan_supervised(const TrainingOptions &options, const TrainingData &da
         const bool held_out = data.validation && data.validation[i];
         (held_out ? plan.validation : plan.training).push_back(static_cast<int64_t>(i));
     }
+    RandomStream random(options.seed, RandomPurpose::labels);
+    plan.training = stratified_subset(plan.training, data.classes, options.label_ratio, random);
     require_rows(plan, "supervised training: rows with a label");
     require_two_classes(plan, data);
-    const int64_t batches = Epoch::batches(plan.training.size(), plan.batch_size);
+    const RowSampler sampler(options, plan.training, data.classes);
+    const int64_t batches = Epoch::batches(sampler.size(), plan.batch_size);
     plan.epochs = static_cast<int>(std::max<int64_t>(plan.epochs, (options.min_steps + batches - 1) / batches));
     return plan;
 }

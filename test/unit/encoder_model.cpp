@@ -308,7 +308,8 @@ TEST(Model, LocationDecoderComparesInTheSpaceOfTheFeatures) {
     for (std::size_t i = 0; i < 19; ++i)
         for (std::size_t d = 0; d < 24; ++d)
             decoded[i] += weight[24 * i + d] * place[d];
-    EXPECT_NEAR(model.similarity(place.data(), features.data()), csp::cosine(decoded.data(), features.data(), 19), 1e-5);
+    const float expected = csp::cosine(decoded.data(), features.data(), 19);
+    EXPECT_NEAR(model.similarity(place.data(), features.data()), expected, 1e-5);
     EXPECT_EQ(read.similarity(place.data(), features.data()), model.similarity(place.data(), features.data()));
     expect_error(ErrorKind::not_supported, [&] { model.embed_image(features.data(), 1, place.data()); });
     config.image_side = csp::ImageSide::image_projection;

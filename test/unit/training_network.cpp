@@ -135,10 +135,12 @@ TEST(Network, UsersScoreClassesWithoutABias) {
     const at::Tensor w = network.user_embeddings(at::tensor({3, 0, 3}, at::kLong));
     EXPECT_TRUE(w[0].equal(w[2]));
     const at::Tensor scores = network.user_class_scores(w);
-    const std::vector<float> &users = tensors.at("user_emb.weight").values, &heads = tensors.at("class_emb.weight").values;
+    const std::vector<float> &users = tensors.at("user_emb.weight").values;
+    const std::vector<float> &heads = tensors.at("class_emb.weight").values;
     for (int64_t c = 0; c < 3; ++c) {
         double expected = 0;
-        for (std::size_t d = 0; d < 16; ++d) expected += users[3 * 16 + d] * heads[static_cast<std::size_t>(c) * 16 + d];
+        for (std::size_t d = 0; d < 16; ++d)
+            expected += users[3 * 16 + d] * heads[static_cast<std::size_t>(c) * 16 + d];
         EXPECT_NEAR(scores[0][c].item<double>(), expected, 1e-6);
     }
     Network without = make_network(small_config());

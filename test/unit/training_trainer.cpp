@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstring>
 #include <functional>
 #include <limits>
 #include <new>
@@ -199,6 +200,14 @@ TEST(Trainer, EveryOptionOfTheObjectivesTrains) {
         [](TrainingOptions &o) { o.loss = SupervisedLoss::full_loss; },
         [](TrainingOptions &o) { o.loss = SupervisedLoss::full_loss, o.weight_background = 0, o.positive_weight = 2; },
         [](TrainingOptions &o) { o.loss = SupervisedLoss::full_loss_user; },
+        [](TrainingOptions &o) { o.negative_sampler = NegativeSampler::uniform; },
+        [](TrainingOptions &o) { o.negative_sampler = NegativeSampler::sphericalold; },
+        [](TrainingOptions &o) { o.negative_sampler = NegativeSampler::observed; },
+        [](TrainingOptions &o) { o.learn_temperature = true, o.objective = Objective::mc_symmetric; },
+        [](TrainingOptions &o) { o.max_rows_per_class = 50; },
+        [](TrainingOptions &o) { o.balance_classes = true; },
+        [](TrainingOptions &o) { o.label_ratio = 0.5; },
+        [](TrainingOptions &o) { o.precision = Precision::bfloat16; },
         [](TrainingOptions &o) { o.weight_contrastive = 0.5; },
         [](TrainingOptions &o) { o.objective = Objective::mc_symmetric; },
         [](TrainingOptions &o) { o.objective = Objective::nce; },
@@ -293,6 +302,85 @@ TEST(Trainer, ALossWithUsersNeedsUsers) {
     EXPECT_NE(error.hint().find("observer"), std::string::npos);
     data.classes = nullptr;
     EXPECT_NO_THROW(make_trainer(options, data)) << "pre-training alone looks at no users";
+}
+
+TEST(Trainer, LearnsATemperature) {
+    const ToyData toy(300);
+    TrainingOptions options = small_options();
+    options.learn_temperature = true;
+    options.pretrain_epochs = 10;
+    options.epochs = 0;
+    options.weight_negative = options.weight_dropout = 0;
+    options.pretrain_learning_rate = 0.01;
+    const FinishedRun run = train(options, toy.view());
+    const Tensor &scale = run.model.tensors.at("logit_scale");
+    EXPECT_EQ(scale.shape, std::vector<int64_t>{1});
+    EXPECT_GT(scale.values[0], std::log(1 / 0.5) + 0.05) << "a sharper softmax fits better";
+    options.learn_temperature = false;
+    EXPECT_LT(run.epochs[9].loss, train(options, toy.view()).epochs[9].loss);
+    options.learn_temperature = true;
+    options.pretrain_learning_rate = 1;
+    options.temperature_in_batch = 0.011;
+    EXPECT_LE(train(options, toy.view()).model.tensors.at("logit_scale").values[0], std::log(100.0f));
+    options.objective = Objective::nce;
+    EXPECT_EQ(train(options, toy.view()).model.tensors.count("logit_scale"), 0u);
+}
+
+TEST(Trainer, FewerLabelsAreStillPretrainedOn) {
+    const ToyData toy(600);
+    TrainingOptions options = small_options();
+    options.pretrain_epochs = options.epochs = 2;
+    const FinishedRun all = train(options, toy.view());
+    options.label_ratio = 0.1;
+    const FinishedRun few = train(options, toy.view()), again = train(options, toy.view());
+    EXPECT_EQ(few.epochs[1].loss, all.epochs[1].loss) << "pre-training goes through every row";
+    EXPECT_NE(few.epochs[3].loss, all.epochs[3].loss);
+    expect_equal_tensors(few.model.tensors, again.model.tensors);
+}
+
+TEST(Trainer, SamplingOfRowsIsRepeatableAndNeedsClasses) {
+    const ToyData toy(300);
+    TrainingOptions options = small_options();
+    options.pretrain_epochs = options.epochs = 2;
+    const FinishedRun plain = train(options, toy.view());
+    TrainingData no_labels = toy.view();
+    no_labels.classes = nullptr;
+    const FinishedRun plain_without = train(options, no_labels);
+    options.max_rows_per_class = 20;
+    options.balance_classes = true;
+    options.label_ratio = 0.5;
+    const FinishedRun drawn = train(options, toy.view()), again = train(options, toy.view());
+    expect_equal_tensors(drawn.model.tensors, again.model.tensors);
+    EXPECT_NE(drawn.epochs[0].loss, plain.epochs[0].loss);
+    expect_equal_tensors(train(options, no_labels).model.tensors, plain_without.model.tensors);
+    ToyData same(50);
+    std::fill(same.classes.begin(), same.classes.end(), 0);
+    options.balance_classes = false;
+    options.max_rows_per_class = 1;
+    options.epochs = 0;
+    EXPECT_EQ(error_of([&] { make_trainer(options, same.view()); }).kind(), ErrorKind::invalid_parameter);
+}
+
+TEST(Trainer, Bfloat16TrainsAsFloat32DoesAndLeavesFloat32) {
+    const ToyData toy(400);
+    for (Objective objective : {Objective::mc, Objective::mc_symmetric, Objective::nce, Objective::l2_regression}) {
+        SCOPED_TRACE(to_string(objective));
+        TrainingOptions options = small_options();
+        options.objective = objective;
+        const FinishedRun exact = train(options, toy.view());
+        options.precision = Precision::bfloat16;
+        const FinishedRun rounded = train(options, toy.view());
+        EXPECT_NEAR(rounded.epochs[14].loss / exact.epochs[14].loss, 1, 0.03);
+        EXPECT_NEAR(rounded.epochs[29].loss / exact.epochs[29].loss, 1, 0.08);
+        EXPECT_NE(rounded.epochs[14].loss, exact.epochs[14].loss);
+        const auto between = [](float value) {  // more digits than bfloat16 has
+            uint32_t bits;
+            std::memcpy(&bits, &value, sizeof bits);
+            return (bits & 0xffff) != 0;
+        };
+        const std::vector<float> &weights = rounded.model.tensors.at("spa_enc.ffn.layers.0.linear.weight").values;
+        EXPECT_TRUE(std::any_of(weights.begin(), weights.end(), between));
+    }
 }
 
 TEST(Trainer, SlicesAreShort) {
