@@ -68,8 +68,8 @@ ENCODER_OBJS := $(call objects,src/encoder/*.cpp)
 TRAINING_OBJS := $(call objects,src/training/*.cpp)
 POSTGRES_OBJS := $(call objects,src/postgres/*.cpp)
 # What csp_ext.so knows of training: the table of options, free of LibTorch.
-OPTIONS_OBJ := src/training/options.o
-TORCH_OBJS := $(filter-out $(OPTIONS_OBJ),$(TRAINING_OBJS))
+OPTIONS_OBJS := $(call objects,src/training/options*.cpp)
+TORCH_OBJS := $(filter-out $(OPTIONS_OBJS),$(TRAINING_OBJS))
 ENCODER_TEST_OBJS := $(call objects,test/unit/encoder*.cpp)
 TRAINING_TEST_OBJS := $(call objects,test/unit/training*.cpp)
 UNIT_TESTS := $(if $(ENCODER_TEST_OBJS),build/encoder_test) $(if $(TRAINING_TEST_OBJS),build/training_test)
@@ -84,7 +84,7 @@ ALL_OBJS := $(ENCODER_OBJS) $(TRAINING_OBJS) $(POSTGRES_OBJS) $(ENCODER_TEST_OBJ
 
 INSTALL_SCRIPT_SQL := $(EXTENSION)--$(EXTVERSION).sql
 MODULE_big = csp_ext
-OBJS = $(POSTGRES_OBJS) $(ENCODER_OBJS) $(OPTIONS_OBJ)
+OBJS = $(POSTGRES_OBJS) $(ENCODER_OBJS) $(OPTIONS_OBJS)
 DATA = $(wildcard sql/upgrade/$(EXTENSION)--*--*.sql)
 DATA_built = $(INSTALL_SCRIPT_SQL)
 EXTRA_CLEAN = build csp_train.so $(wildcard src/*/*.o src/*/*.d bench/*.o bench/*.d test/unit/*.o test/unit/*.d \
@@ -142,7 +142,7 @@ COMMON_FLAGS = -std=c++17 -Wall -Wextra -Wno-dangling-reference $(if $(filter-ou
 HIDDEN = -fvisibility=hidden -fvisibility-inlines-hidden
 
 # room_flags: what one object gets beyond the common flags.
-$(ENCODER_OBJS) $(OPTIONS_OBJ) $(ENCODER_TEST_OBJS) $(ENCODER_BENCH_OBJS): private room_flags = $(HIDDEN) $(PLAIN_CPPFLAGS)
+$(ENCODER_OBJS) $(OPTIONS_OBJS) $(ENCODER_TEST_OBJS) $(ENCODER_BENCH_OBJS): private room_flags = $(HIDDEN) $(PLAIN_CPPFLAGS)
 $(TORCH_OBJS) $(TRAINING_TEST_OBJS) $(TORCH_BENCH_OBJS): private room_flags = $(HIDDEN) $(PLAIN_CPPFLAGS) $(TORCH_CPPFLAGS)
 $(POSTGRES_OBJS): private room_flags = $(CPPFLAGS) -isystem $(includedir_server) -DCSP_EXT_VERSION='"$(EXTVERSION)"'
 $(ENCODER_TEST_OBJS) $(TRAINING_TEST_OBJS): private room_flags += -DCSP_TEST_DATA='"$(CURDIR)/test/unit/data"'

@@ -42,6 +42,9 @@ constexpr Name<Activation> activation_names[] = {{Activation::relu, "relu"},
 
 constexpr Name<ClassHead> class_head_names[] = {{ClassHead::sigmoid, "sigmoid"}, {ClassHead::softmax, "softmax"}};
 
+constexpr Name<ImageSide> image_side_names[] = {{ImageSide::image_projection, "image_projection"},
+                                              {ImageSide::location_decoder, "location_decoder"}};
+
 template <typename Entry, std::size_t n>
 auto value_of(const Entry (&entries)[n], const char *what, const std::string &name) {
     std::string known;
@@ -180,6 +183,10 @@ ModelConfig parse(const std::map<std::string, std::string> &metadata) {
     read(metadata, "class_count", config.class_count);
     config.class_head = class_head_from_string(text_of(metadata, "class_head"));
     read(metadata, "class_bias", config.class_bias);
+    if (metadata.count("image_side") > 0)
+        config.image_side = image_side_from_string(text_of(metadata, "image_side"));
+    if (metadata.count("user_count") > 0)
+        read(metadata, "user_count", config.user_count);
     return config;
 }
 
@@ -191,6 +198,10 @@ const char *to_string(Activation value) {
 
 const char *to_string(ClassHead value) {
     return name_of(class_head_names, value);
+}
+
+const char *to_string(ImageSide value) {
+    return name_of(image_side_names, value);
 }
 
 Activation activation_from_string(const std::string &name) {
@@ -258,43 +269,54 @@ Extent extent_from_string(const std::string &text) {
     return extent;
 }
 
+ImageSide image_side_from_string(const std::string &name) {
+    return value_of(image_side_names, "image side", name);
+}
+
 void validate(const ModelConfig &config) {
     validate_encoding(config);
     validate_network(config);
     require_range("image_dim", config.image_dim, 0, 65536);
     require_range("class_count", config.class_count, 0, 1000000);
+    require_range("user_count", config.user_count, 0, 10000000);
 }
 
 std::map<std::string, std::string> config_to_metadata(const ModelConfig &config) {
-    return {{"position_encoding", config.position_encoding},
-            {"frequencies", std::to_string(config.frequencies)},
-            {"min_radius", to_text(config.min_radius)},
-            {"max_radius", to_text(config.max_radius)},
-            {"frequency_list", to_string(config.frequency_list)},
-            {"map_range", to_string(config.extent)},
-            {"anchors", std::to_string(config.anchors)},
-            {"kernel_size", to_text(config.kernel_size)},
-            {"degrees", std::to_string(config.degrees)},
-            {"harmonics", to_string(config.harmonics)},
-            {"wrap_features", to_string(config.wrap_features)},
-            {"published_defects", to_text(config.published_defects)},
-            {"dates", to_text(config.dates)},
-            {"network", to_string(config.network)},
-            {"siren_first_omega", to_text(config.siren_first_omega)},
-            {"siren_omega", to_text(config.siren_omega)},
-            {"diagonal_projection", to_text(config.diagonal_projection)},
-            {"hidden_layers", std::to_string(config.hidden_layers)},
-            {"hidden_dim", std::to_string(config.hidden_dim)},
-            {"embedding_dim", std::to_string(config.embedding_dim)},
-            {"activation", to_string(config.activation)},
-            {"skip_connection", to_text(config.skip_connection)},
-            {"layer_norm", to_text(config.layer_norm)},
-            {"activate_embedding", to_text(config.activate_embedding)},
-            {"dropout", to_text(config.dropout)},
-            {"image_dim", std::to_string(config.image_dim)},
-            {"class_count", std::to_string(config.class_count)},
-            {"class_head", to_string(config.class_head)},
-            {"class_bias", to_text(config.class_bias)}};
+    std::map<std::string, std::string> metadata = {
+        {"position_encoding", config.position_encoding},
+        {"frequencies", std::to_string(config.frequencies)},
+        {"min_radius", to_text(config.min_radius)},
+        {"max_radius", to_text(config.max_radius)},
+        {"frequency_list", to_string(config.frequency_list)},
+        {"map_range", to_string(config.extent)},
+        {"anchors", std::to_string(config.anchors)},
+        {"kernel_size", to_text(config.kernel_size)},
+        {"degrees", std::to_string(config.degrees)},
+        {"harmonics", to_string(config.harmonics)},
+        {"wrap_features", to_string(config.wrap_features)},
+        {"published_defects", to_text(config.published_defects)},
+        {"dates", to_text(config.dates)},
+        {"network", to_string(config.network)},
+        {"siren_first_omega", to_text(config.siren_first_omega)},
+        {"siren_omega", to_text(config.siren_omega)},
+        {"diagonal_projection", to_text(config.diagonal_projection)},
+        {"hidden_layers", std::to_string(config.hidden_layers)},
+        {"hidden_dim", std::to_string(config.hidden_dim)},
+        {"embedding_dim", std::to_string(config.embedding_dim)},
+        {"activation", to_string(config.activation)},
+        {"skip_connection", to_text(config.skip_connection)},
+        {"layer_norm", to_text(config.layer_norm)},
+        {"activate_embedding", to_text(config.activate_embedding)},
+        {"dropout", to_text(config.dropout)},
+        {"image_dim", std::to_string(config.image_dim)},
+        {"class_count", std::to_string(config.class_count)},
+        {"class_head", to_string(config.class_head)},
+        {"class_bias", to_text(config.class_bias)}};
+    if (config.image_side != ModelConfig().image_side)
+        metadata["image_side"] = to_string(config.image_side);
+    if (config.user_count != 0)
+        metadata["user_count"] = std::to_string(config.user_count);
+    return metadata;
 }
 
 ModelConfig config_from_metadata(const std::map<std::string, std::string> &metadata) {

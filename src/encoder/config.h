@@ -35,6 +35,9 @@ enum class ClassHead { sigmoid, softmax };
 struct Extent {
     double west = -180, east = 180, south = -90, north = 90;
 };
+// How places and images come to be comparable: images projected into the space of embeddings
+// (img_dec) or embeddings decoded into the space of image features (loc_dec).
+enum class ImageSide { image_projection, location_decoder };
 
 struct ModelConfig {
     // Position encoding [spa_enc_type], by its canonical name: see position_encoding.h.
@@ -68,6 +71,8 @@ struct ModelConfig {
     double dropout = 0.5;            // only training looks at it
 
     int image_dim = 0;    // length of an image feature vector; 0: the model has no image side
+    ImageSide image_side = ImageSide::image_projection;
+    int user_count = 0;   // observers of the user head, which only training looks at; 0: none
     int class_count = 0;  // 0: the model has no class head
     ClassHead class_head = ClassHead::sigmoid;
     bool class_bias = false;  // the published head is Linear without bias
@@ -79,6 +84,7 @@ const char *to_string(FrequencyList value);
 const char *to_string(NetworkKind value);
 const char *to_string(WrapFeatures value);
 const char *to_string(Harmonics value);
+const char *to_string(ImageSide value);
 // "west, east, south, north", as the published map_range has them.
 std::string to_string(const Extent &value);
 // All throw Error(invalid_parameter) that lists the known names or the form.
@@ -88,6 +94,7 @@ FrequencyList frequency_list_from_string(const std::string &name);
 NetworkKind network_from_string(const std::string &name);
 WrapFeatures wrap_features_from_string(const std::string &name);
 Harmonics harmonics_from_string(const std::string &name);
+ImageSide image_side_from_string(const std::string &name);
 Extent extent_from_string(const std::string &text);
 
 // Chooses a position encoding by any of its names, with the parameters and the network that suit it.
@@ -98,8 +105,9 @@ void set_position_encoding(ModelConfig &config, const std::string &name);
 void validate(const ModelConfig &config);
 
 // The configuration as flat key-value text, as it stands in the metadata of a model file;
-// doubles survive the round trip exactly. config_from_metadata throws Error(data_corrupted)
-// on a missing or malformed key.
+// doubles survive the round trip exactly. image_side and user_count stand there only if they
+// are not the default, as in models of before they were known. config_from_metadata throws Error(data_corrupted)
+// on another missing key or a malformed value.
 std::map<std::string, std::string> config_to_metadata(const ModelConfig &config);
 ModelConfig config_from_metadata(const std::map<std::string, std::string> &metadata);
 

@@ -81,8 +81,9 @@ struct Model::Parts {
           encoder(config, tensors, kernels),
           class_head(make_linear(kernels, tensors, "class_emb", config.class_count, config.embedding_dim,
                                  config.class_bias)),
-          image_projection(
-              make_linear(kernels, tensors, "img_dec", config.embedding_dim, config.image_dim, true)) {
+          image_side(decodes_locations()
+                         ? make_linear(kernels, tensors, "loc_dec", config.image_dim, config.embedding_dim, true)
+                         : make_linear(kernels, tensors, "img_dec", config.embedding_dim, config.image_dim, true)) {
         index_labels();
     }
 
@@ -103,11 +104,22 @@ struct Model::Parts {
         return *class_head;
     }
 
-    const Linear &require_image_projection() const {
-        if (!image_projection)
+    bool decodes_locations() const { return config.image_side == ImageSide::location_decoder; }
+
+    const Linear &require_image_side() const {
+        if (!image_side)
             throw Error(ErrorKind::not_supported, "model has no image side", {},
                         "Train it with image features to compare places with images.");
-        return *image_projection;
+        return *image_side;
+    }
+
+    const Linear &require_image_projection() const {
+        const Linear &layer = require_image_side();
+        if (decodes_locations())
+            throw Error(ErrorKind::not_supported, "model has no embedding of images",
+                        "It was trained by l2_regression, which predicts image features from places.",
+                        "Compare places with images by their similarity, or train with another objective.");
+        return layer;
     }
 
     // A sigmoid belongs to the pass of the product; a softmax needs the whole row first.
@@ -119,7 +131,7 @@ struct Model::Parts {
     std::unordered_map<std::string, int> indexes;
     LocationEncoder encoder;
     std::optional<Linear> class_head;
-    std::optional<Linear> image_projection;
+    std::optional<Linear> image_side;  // image projection or location decoder
 };
 
 Model::Model(ModelConfig config, std::vector<std::string> labels, const TensorMap &tensors)
@@ -149,7 +161,7 @@ int Model::class_index(const std::string &label) const {
 
 std::size_t Model::memory() const {
     std::size_t bytes = sizeof(Parts) + parts_->encoder.memory();
-    for (const auto *linear : {&parts_->class_head, &parts_->image_projection})
+    for (const auto *linear : {&parts_->class_head, &parts_->image_side})
         bytes += *linear ? (*linear)->memory() : 0;
     // A label is held twice, in the list and in the index, whose nodes have a few words more.
     for (const std::string &label : parts_->labels)
@@ -168,6 +180,16 @@ void Model::embed(const double *lonlat, const float *dates, std::size_t n, float
 
 void Model::embed_image(const float *features, std::size_t n, float *out) const {
     at_room_face([&] { parts_->require_image_projection().apply_dense(features, n, linear_only, out); });
+}
+
+float Model::similarity(const float *embedding, const float *features) const {
+    return at_room_face([&] {
+        const Linear &layer = parts_->require_image_side();
+        const bool decode = parts_->decodes_locations();
+        Scratch mapped(layer.out());
+        layer.apply_dense(decode ? embedding : features, 1, linear_only, mapped.data());
+        return decode ? cosine(mapped.data(), features, layer.out()) : cosine(embedding, mapped.data(), layer.out());
+    });
 }
 
 void Model::probabilities(const float *embeddings, std::size_t n, float *out) const {

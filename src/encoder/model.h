@@ -28,7 +28,9 @@ public:
     // Throws Error(data_corrupted) if a tensor that the configuration needs is missing, has
     // another shape, or holds NaN or infinity. Tensor names are the published ones:
     // spa_enc.ffn.layers.<i>.linear.{weight,bias}, .layernorm.{weight,bias},
-    // class_emb.weight (C, D) [class_emb.bias (C)], img_dec.{weight (D, Dimg), bias (D)}.
+    // class_emb.weight (C, D) [class_emb.bias (C)], img_dec.{weight (D, Dimg), bias (D)} or
+    // loc_dec.{weight (Dimg, D), bias (Dimg)}. Other tensors are left alone: a model file also
+    // keeps what only training looks at.
     Model(ModelConfig config, std::vector<std::string> labels, const TensorMap &tensors);
     ~Model();
     Model(Model &&) noexcept;
@@ -48,8 +50,13 @@ public:
     void embed(const double *lonlat, const float *dates, std::size_t n, float *out) const;
 
     // W f(I): features (n, image_dim); out (n, D). Throws Error(not_supported) without an
-    // image side.
+    // image side, and where that is a location decoder, which leaves images as they are.
     void embed_image(const float *features, std::size_t n, float *out) const;
+
+    // How well an image goes with a place, -1 to 1: the cosine of the embedding (D) and W f(I),
+    // or of the features that the location decoder makes of the embedding and the image's own.
+    // features (image_dim). Throws Error(not_supported) without an image side.
+    float similarity(const float *embedding, const float *features) const;
 
     // P(y | x) of all classes: embeddings (n, D); out (n, C). Throws Error(not_supported)
     // without a class head.

@@ -144,9 +144,7 @@ Datum csp_similarity(PG_FUNCTION_ARGS) {
         require_image_side(model);
         FeatureSpan features = features_from_datum(PG_GETARG_DATUM(1), model.config().image_dim);
         std::vector<float> location_embedding = embedding_of(model, *place);
-        std::vector<float> image_embedding(location_embedding.size());
-        model.embed_image(features.values, 1, image_embedding.data());
-        PG_RETURN_FLOAT4(cosine(location_embedding.data(), image_embedding.data(), image_embedding.size()));
+        PG_RETURN_FLOAT4(model.similarity(location_embedding.data(), features.values));
     });
 }
 

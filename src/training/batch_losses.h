@@ -27,19 +27,26 @@ public:
     // All references must outlive this object.
     BatchLosses(const TrainingOptions &options, const Samples &samples, const Network &network);
 
-    // The MC objective. Rows, their dropout twins and the random locations go through the
-    // location encoder in one pass of up to (2 + negatives) * B rows.
+    // The objective of stage 1. Rows, their dropout twins and the random locations go through
+    // the location encoder in one pass of up to (2 + negatives) * B rows.
     ContrastiveLosses contrastive(const RowIds &rows);
 
-    // full_loss or cross-entropy of labelled rows.
+    // The supervised loss of labelled rows.
     at::Tensor supervised(const RowIds &rows);
 
-    // Without dropout and gradients; the in-batch term, and loss of the true class and hits.
+    // Without dropout and gradients; the in-batch term (of NCE, what its rows say of their own
+    // images), and loss of the true class and hits.
     double validate_contrastive(const RowIds &rows) const;
     SupervisedValidation validate_supervised(const RowIds &rows) const;
 
 private:
+    ContrastiveLosses regression(const RowIds &rows);
+    at::Tensor random_places(std::size_t count);  // their features
+    at::Tensor in_batch(const at::Tensor &u, const at::Tensor &v) const;
+    at::Tensor negative(const at::Tensor &u, const at::Tensor &v, const at::Tensor &random) const;
+    at::Tensor twins(const at::Tensor &u, const at::Tensor &twins) const;
     at::Tensor full_loss_of(const RowIds &rows);
+    at::Tensor observer_loss_of(const RowIds &rows, const at::Tensor &embeddings, double positive_weight) const;
 
     const TrainingOptions &options_;
     const Samples &samples_;

@@ -2,6 +2,7 @@
 #include "network.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 
 #include <cmath>
 #include <numeric>
@@ -11,8 +12,20 @@
 #include "../encoder/residual_net.h"
 #include "../encoder/siren.h"
 #include "../encoder/tile.h"
+#include "matrix_product.h"
 
 namespace csp {
+namespace {
+
+constexpr const char *user_head = "user_emb";
+const double largest_log_scale = std::log(100.0);
+
+}  // namespace
+
+NetworkSettings network_settings(const TrainingOptions &options) {
+    const bool softmax = options.objective == Objective::mc || options.objective == Objective::mc_symmetric;
+    return {options.precision, options.learn_temperature && softmax ? options.temperature_in_batch : 0};
+}
 
 at::Tensor Dropout::operator()(const at::Tensor &activations) {
     if (probability_ == 0) return activations;
@@ -45,6 +58,16 @@ public:
     void layer_norm(HiddenLayer &layer, const std::string &name, int width) {
         add(layer.norm_weight, name + ".weight", {width}, 1, 1);
         add(layer.norm_bias, name + ".bias", {width}, 0, 0);
+    }
+
+    // Rows w of scores w . e, as a linear layer without bias has them.
+    void rows(at::Tensor &parameter, const std::string &name, int count, int width) {
+        const double by_inputs = 1 / std::sqrt(static_cast<double>(width));
+        add(parameter, name + ".weight", {count, width}, -by_inputs, by_inputs);
+    }
+
+    void constant(at::Tensor &parameter, const std::string &name, double value) {
+        add(parameter, name, {1}, value, value);
     }
 
     // Moves what was added since the last call into a group of its own.
@@ -97,17 +120,26 @@ private:
     std::vector<Entry> entries_;
 };
 
-Network::Network(const ModelConfig &config, int feature_dim, const at::TensorOptions &options, int64_t seed)
-    : config_(config) {
+Network::Network(const ModelConfig &config, int feature_dim, const at::TensorOptions &options, int64_t seed,
+                 const NetworkSettings &settings)
+    : config_(config), settings_(settings) {
     Builder builder;
     build_location_layers(builder, feature_dim);
-    if (config.image_dim > 0)
+    const bool decoder = config.image_side == ImageSide::location_decoder;
+    if (config.image_dim > 0 && decoder)
+        builder.linear(location_decoder_, "loc_dec", config.embedding_dim, config.image_dim, true, false);
+    if (config.image_dim > 0 && !decoder)
         builder.linear(image_projection_, "img_dec", config.image_dim, config.embedding_dim, true, false);
+    if (config.image_dim > 0 && !decoder && settings.learned_temperature > 0) {
+        const double start = -std::log(settings.learned_temperature);
+        builder.constant(log_scale_, "logit_scale", std::min(start, largest_log_scale));
+    }
     encoder_ = builder.finish_group(RandomStream(seed, RandomPurpose::weights), options, parameters_);
 
     if (config.class_count > 0) {
         builder.linear(class_head_, "class_emb", config.embedding_dim, config.class_count, config.class_bias, false);
     }
+    if (config.user_count > 0) builder.rows(users_, user_head, config.user_count, config.embedding_dim);
     head_ = builder.finish_group(RandomStream(seed, RandomPurpose::head), options, parameters_);
 }
 
@@ -171,7 +203,9 @@ void Network::build_diagonal(Builder &builder) {
         builder.linear(output_, post_linear_name, config_.embedding_dim, config_.embedding_dim, true, true);
 }
 
-at::Tensor Network::apply(const Linear &linear, const at::Tensor &x) { return at::linear(x, linear.weight, linear.bias); }
+at::Tensor Network::apply(const Linear &layer, const at::Tensor &x) const {
+    return linear(x, layer.weight, layer.bias, settings_.precision);
+}
 
 at::Tensor Network::activate(const at::Tensor &x) const {
     switch (config_.activation) {
@@ -186,11 +220,28 @@ at::Tensor Network::activate(const at::Tensor &x) const {
 }
 
 at::Tensor Network::project_images(const at::Tensor &images) const {
-    return at::linear(images, image_projection_.weight, image_projection_.bias);
+    return apply(image_projection_, images);
+}
+
+at::Tensor Network::decode_locations(const at::Tensor &embeddings) const {
+    return apply(location_decoder_, embeddings);
 }
 
 at::Tensor Network::class_scores(const at::Tensor &embeddings) const {
-    return at::linear(embeddings, class_head_.weight, class_head_.bias);
+    return apply(class_head_, embeddings);
+}
+
+at::Tensor Network::user_embeddings(const at::Tensor &users) const { return users_.index_select(0, users); }
+
+at::Tensor Network::user_class_scores(const at::Tensor &user_embeddings) const {
+    return apply({class_head_.weight, {}}, user_embeddings);
+}
+
+at::Tensor Network::logit_scale() const { return log_scale_.defined() ? log_scale_.exp() : at::Tensor(); }
+
+void Network::limit_logit_scale() {
+    const c10::NoGradGuard no_grad;
+    if (log_scale_.defined()) log_scale_.clamp_max_(largest_log_scale);
 }
 
 TensorMap Network::tensors() const {
@@ -206,7 +257,7 @@ TensorMap Network::tensors() const {
 void Network::load(const TensorMap &tensors) {
     for (auto &[name, parameter] : parameters_) {
         const auto found = tensors.find(name);
-        if (found == tensors.end()) continue;
+        if (found == tensors.end() || name == std::string(user_head) + ".weight") continue;
         const Tensor &given = found->second;
         if (parameter.sizes().vec() != given.shape ||
             static_cast<std::size_t>(parameter.numel()) != given.values.size()) {
@@ -218,6 +269,7 @@ void Network::load(const TensorMap &tensors) {
         std::copy(given.values.begin(), given.values.end(), values.data_ptr<float>());
         parameter.detach().copy_(values);
     }
+    limit_logit_scale();
 }
 
 }  // namespace csp

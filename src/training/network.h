@@ -15,6 +15,7 @@
 
 #include "../encoder/config.h"
 #include "../encoder/tensors.h"
+#include "options.h"
 #include "random.h"
 
 namespace csp {
@@ -37,12 +38,20 @@ struct ParameterGroup {
     at::Tensor gradients;
 };
 
+// What training adds to the architecture.
+struct NetworkSettings {
+    Precision precision = Precision::float32;
+    double learned_temperature = 0;  // of the in-batch term, where it starts; 0: none is learned
+};
+NetworkSettings network_settings(const TrainingOptions &options);
+
 class Network {
 public:
     // Initialized as published: linear layers of the encoder Xavier-uniform with biases
     // U(+-1/sqrt(inputs)), layer normalization 1 and 0, FCNet and both heads U(+-1/sqrt(inputs)), a SIREN by its omegas.
     // feature_dim is the length of a location's position features.
-    Network(const ModelConfig &config, int feature_dim, const at::TensorOptions &options, int64_t seed);
+    Network(const ModelConfig &config, int feature_dim, const at::TensorOptions &options, int64_t seed,
+            const NetworkSettings &settings = {});
 
     // e(x) of position features (n, feature_dim): (n, D). dropout: null to evaluate.
     at::Tensor embed(const at::Tensor &features, Dropout *dropout) const;
@@ -50,17 +59,31 @@ public:
     // W f(I): images (n, image_dim) to (n, D). The image encoder f is frozen.
     at::Tensor project_images(const at::Tensor &images) const;
 
+    // Image features predicted from embeddings (n, D), by a location decoder: (n, image_dim).
+    at::Tensor decode_locations(const at::Tensor &embeddings) const;
+
     // Class scores, before sigmoid or softmax: embeddings (n, D) to (n, C).
     at::Tensor class_scores(const at::Tensor &embeddings) const;
 
-    ParameterGroup &encoder() { return encoder_; }  // location encoder and image projection
-    ParameterGroup &head() { return head_; }        // class head; empty without one
+    // The embeddings of users, (n, D), and how they score the classes as if they were places,
+    // without a bias: (n, C).
+    at::Tensor user_embeddings(const at::Tensor &users) const;
+    at::Tensor user_class_scores(const at::Tensor &user_embeddings) const;
+
+    // exp(s), which multiplies the cosines of the in-batch term; undefined if none is learned.
+    at::Tensor logit_scale() const;
+
+    // After a step: keeps exp(s) at 100 at most, as CLIP does, lest it run away.
+    void limit_logit_scale();
+
+    ParameterGroup &encoder() { return encoder_; }  // location encoder, image side, temperature
+    ParameterGroup &head() { return head_; }        // class head and users; empty without one
 
     // By the names of encoder/model.h.
     TensorMap tensors() const;
 
     // Takes over every tensor of the network that is named here. Throws
-    // Error(invalid_data) if one has another shape.
+    // Error(invalid_data) if one has another shape. Users are left out: each run numbers its own.
     void load(const TensorMap &tensors);
 
 private:
@@ -80,7 +103,7 @@ private:
     void build_siren(Builder &builder, int inputs);
     void build_diagonal(Builder &builder);
 
-    static at::Tensor apply(const Linear &linear, const at::Tensor &x);
+    at::Tensor apply(const Linear &layer, const at::Tensor &x) const;
     at::Tensor activate(const at::Tensor &x) const;
     at::Tensor feed_forward(at::Tensor x, Dropout *dropout) const;
     at::Tensor hidden(const HiddenLayer &layer, const at::Tensor &x, Dropout *dropout) const;
@@ -96,7 +119,10 @@ private:
     Linear output_;                    // of an FCNet: its first layer
     at::Tensor scale_matrices_;        // of a diagonal network: (F, 6, D / F)
     at::Tensor tiles_;                 // of position encoding tile: (tiles, D)
-    Linear image_projection_, class_head_;
+    Linear image_projection_, location_decoder_, class_head_;
+    NetworkSettings settings_;
+    at::Tensor users_;      // (users, D)
+    at::Tensor log_scale_;  // (1), s; undefined if none is learned
     ParameterGroup encoder_, head_;
     std::vector<NamedParameter> parameters_;
 };

@@ -6,14 +6,11 @@
 #include <charconv>
 #include <cmath>
 #include <cstdio>
-#include <limits>
 #include <optional>
 #include <variant>
 
 #include "../encoder/error.h"
-#include "../encoder/dates.h"
 #include "../encoder/position_encoding.h"
-#include "../encoder/tile.h"
 
 namespace csp {
 namespace {
@@ -96,8 +93,60 @@ Enum word_to_enum(const std::string &word, std::initializer_list<Enum> values, c
                 "Use one of: " + join(words) + ".");
 }
 
+// A published word also leaves out the terms that its objective lacks.
+void parse_objective(Options &options, const std::string &word) {
+    struct PublishedWord {
+        const char *word;
+        Objective objective;
+        bool negative_term, dropout_term;
+    };
+    constexpr PublishedWord published[] = {{"contsoftmax", Objective::mc, true, true},
+                                           {"contsoftmaxsym", Objective::mc_symmetric, true, true},
+                                           {"imgcontlosssimcse", Objective::nce, true, true},
+                                           {"imgcontloss", Objective::nce, true, false},
+                                           {"imgcontlossnolocneg", Objective::nce, false, false},
+                                           {"l2regress", Objective::l2_regression, true, true}};
+    for (const PublishedWord &p : published) {
+        if (word != p.word) continue;
+        options.objective = p.objective;
+        if (!p.negative_term) options.weight_negative = 0;
+        if (!p.dropout_term) options.weight_dropout = 0;
+        return;
+    }
+    options.objective = word_to_enum(
+        word, {Objective::mc, Objective::mc_symmetric, Objective::nce, Objective::l2_regression}, "objective");
+}
+
 Schedule parse_schedule(const std::string &word, const char *option) {
     return word_to_enum(word, {Schedule::constant, Schedule::exponential, Schedule::cosine}, option);
+}
+
+void parse_loss(Options &options, const std::string &word) {
+    options.loss = word_to_enum(
+        word, {SupervisedLoss::full_loss, SupervisedLoss::cross_entropy, SupervisedLoss::full_loss_user}, "loss");
+}
+
+void parse_negative_sampler(Options &options, const std::string &word) {
+    options.negative_sampler =
+        word_to_enum(word,
+                     {NegativeSampler::area, NegativeSampler::uniform, NegativeSampler::spherical,
+                      NegativeSampler::sphericalold, NegativeSampler::observed},
+                     "negative_sampler");
+}
+
+void parse_precision(Options &options, const std::string &word) {
+    options.precision = word_to_enum(word, {Precision::float32, Precision::bfloat16}, "precision");
+}
+
+constexpr std::size_t longest_column_name = 63;  // PostgreSQL's NAMEDATALEN - 1
+
+std::string column_name_range() { return "a column's name of up to " + std::to_string(longest_column_name) + " bytes"; }
+
+std::string checked_column_name(const std::string &name, const char *option) {
+    if (name.size() <= longest_column_name) return name;
+    throw Error(ErrorKind::invalid_parameter,
+                "invalid value for option \"" + std::string(option) + "\": \"" + name + "\"",
+                "It has " + std::to_string(name.size()) + " bytes.", "Give " + column_name_range() + ".");
 }
 
 bool is_cuda_ordinal(const std::string &device) {
@@ -191,6 +240,12 @@ const std::vector<Option> &table() {
          "share of activations dropped in training"},
         {"class_bias", "", BooleanField{FIELD(bool, model.class_bias)}, "a bias a class in the class head"},
         // Stage 1.
+        {"objective", "unsuper_loss",
+         WordField{[] { return std::string("mc, mc_symmetric, nce, l2_regression"); },
+                   [](const Options &o) { return std::string(to_string(o.objective)); }, parse_objective},
+         "what pre-training asks: each place to pick its image in the batch (mc), and each image its place too "
+         "(mc_symmetric), each pair to be told from others by itself (nce), or images to be predicted from places "
+         "(l2_regression); published names are accepted too"},
         {"pretrain_epochs", "num_epochs_unsuper", IntegerField{FIELD(int, pretrain_epochs), 0, 1000000},
          "epochs of contrastive pre-training; 0: none"},
         {"pretrain_learning_rate", "unsuper_lr", NumberField{FIELD(double, pretrain_learning_rate), 0, 10, true},
@@ -213,6 +268,16 @@ const std::vector<Option> &table() {
         {"weight_dropout", "simcse_weight", NumberField{FIELD(double, weight_dropout), 0, 1e6},
          "weight of the dropout (SimCSE) term"},
         {"negatives", "num_neg_rand_loc", IntegerField{FIELD(int, negatives), 1, 1000}, "random locations a sample"},
+        {"negative_sampler", "neg_rand_type",
+         WordField{[] { return std::string("area, uniform, spherical, sphericalold, observed"); },
+                   [](const Options &o) { return std::string(to_string(o.negative_sampler)); },
+                   parse_negative_sampler},
+         "random locations, also of the background: uniform by area (area) or in degrees (uniform), those of training "
+         "rows (observed), or as published and defective: of the north-east quarter alone (spherical), of an ellipse "
+         "without the corners of the map (sphericalold)"},
+        {"learn_temperature", "", BooleanField{FIELD(bool, learn_temperature)},
+         "train the temperature of the in-batch term of mc and mc_symmetric, from temperature_in_batch on, down to "
+         "0.01"},
         // Stage 2.
         {"epochs", "num_epochs", IntegerField{FIELD(int, epochs), 0, 1000000},
          "epochs of supervised training; 0: none"},
@@ -231,13 +296,10 @@ const std::vector<Option> &table() {
                    [](Options &o, const std::string &w) { o.schedule = parse_schedule(w, "schedule"); }},
          "how the learning rate of supervised training falls"},
         {"loss", "train_loss",
-         WordField{[] { return std::string("full_loss, cross_entropy"); },
-                   [](const Options &o) { return std::string(to_string(o.loss)); },
-                   [](Options &o, const std::string &w) {
-                       o.loss = word_to_enum(w, {SupervisedLoss::full_loss, SupervisedLoss::cross_entropy}, "loss");
-                   }},
+         WordField{[] { return std::string("full_loss, cross_entropy, full_loss_user"); },
+                   [](const Options &o) { return std::string(to_string(o.loss)); }, parse_loss},
          "full_loss: a sigmoid a class with random background locations, as published; cross_entropy: a softmax over "
-         "the classes"},
+         "the classes; full_loss_user: full_loss with an embedding of each observer (see the option observer)"},
         {"label_smoothing", "", NumberField{FIELD(double, label_smoothing), 0, 0.9},
          "share of a label's weight that cross_entropy spreads over all classes"},
         {"weight_background", "", NumberField{FIELD(double, weight_background), 0, 1e6},
@@ -248,6 +310,22 @@ const std::vector<Option> &table() {
          "weight of the pre-training objective during supervised training; 0: leave it out"},
         // Both stages.
         {"batch_size", "batch_size", IntegerField{FIELD(int, batch_size), 2, 65536}, "rows a batch of pre-training"},
+        {"max_rows_per_class", "max_num_exs_per_class", IntegerField{FIELD(int, max_rows_per_class), 0, 1000000000},
+         "rows of a class that an epoch sees at most, drawn anew each epoch; 0: all"},
+        {"balance_classes", "", BooleanField{FIELD(bool, balance_classes)},
+         "every class gives as many rows to an epoch: max_rows_per_class, or the mean count where that is 0; rows "
+         "are repeated where a class has fewer"},
+        {"label_ratio", "train_sample_ratio", NumberField{FIELD(double, label_ratio), 0, 1, true},
+         "share of each class's labels that supervised training sees, at least one; the other rows are still "
+         "pre-trained on"},
+        {"observer", "",
+         WordField{column_name_range, [](const Options &o) { return o.observer; },
+                   [](Options &o, const std::string &w) { o.observer = checked_column_name(w, "observer"); }},
+         "column of the source that tells who observed a row, for loss full_loss_user; empty: none"},
+        {"observed_at", "",
+         WordField{column_name_range, [](const Options &o) { return o.observed_at; },
+                   [](Options &o, const std::string &w) { o.observed_at = checked_column_name(w, "observed_at"); }},
+         "column of the source that tells when a row was observed; empty: none"},
         {"learning_rate_decay", "lr_decay", NumberField{FIELD(double, learning_rate_decay), 0, 1, true},
          "factor an epoch of the exponential schedule"},
         {"weight_decay", "weight_decay", NumberField{FIELD(double, weight_decay), 0, 10}, "L2 penalty of all weights"},
@@ -259,6 +337,10 @@ const std::vector<Option> &table() {
                    parse_device},
          "where to compute; auto: on a CUDA device if there is one"},
         {"threads", "", IntegerField{FIELD(int, threads), 1, 1024}, "threads of LibTorch and BLAS"},
+        {"precision", "",
+         WordField{[] { return std::string("float32, bfloat16"); },
+                   [](const Options &o) { return std::string(to_string(o.precision)); }, parse_precision},
+         "of matrix products; weights, losses and everything else are float32"},
     };
     return options;
 }
@@ -397,6 +479,12 @@ OptionKind kind_of(const Option &option) {
 std::string quoted(const std::string &text) {
     std::string json = "\"";
     for (char c : text) {
+        if (static_cast<unsigned char>(c) < 0x20) {
+            char code[8];
+            std::snprintf(code, sizeof code, "\\u%04x", static_cast<unsigned>(c));
+            json += code;
+            continue;
+        }
         if (c == '"' || c == '\\') json += '\\';
         json += c;
     }
@@ -417,8 +505,36 @@ TrainingOptions::TrainingOptions() {
     model.class_head = ClassHead::softmax;
 }
 
+const char *to_string(Objective value) {
+    switch (value) {
+        case Objective::mc: return "mc";
+        case Objective::mc_symmetric: return "mc_symmetric";
+        case Objective::nce: return "nce";
+        case Objective::l2_regression: break;
+    }
+    return "l2_regression";
+}
+
+const char *to_string(NegativeSampler value) {
+    switch (value) {
+        case NegativeSampler::area: return "area";
+        case NegativeSampler::uniform: return "uniform";
+        case NegativeSampler::spherical: return "spherical";
+        case NegativeSampler::sphericalold: return "sphericalold";
+        case NegativeSampler::observed: break;
+    }
+    return "observed";
+}
+
+const char *to_string(Precision value) { return value == Precision::float32 ? "float32" : "bfloat16"; }
+
 const char *to_string(SupervisedLoss value) {
-    return value == SupervisedLoss::full_loss ? "full_loss" : "cross_entropy";
+    switch (value) {
+        case SupervisedLoss::full_loss: return "full_loss";
+        case SupervisedLoss::cross_entropy: return "cross_entropy";
+        case SupervisedLoss::full_loss_user: break;
+    }
+    return "full_loss_user";
 }
 
 const char *to_string(Schedule value) {
@@ -454,10 +570,11 @@ void set_option(TrainingOptions &options, const std::string &name, OptionKind ki
 
 void set_options(TrainingOptions &options, const std::vector<OptionValue> &values) {
     const Option *encoding = &find_option("position_encoding");
+    const Option *objective = &find_option("objective");
     const Option *epochs = &find_option("epochs");
     auto brings_defaults = [&](const OptionValue &value) {
         const Option *option = &find_option(value.name);
-        return option == encoding || option == epochs;
+        return option == encoding || option == objective || option == epochs;
     };
     for (const OptionValue &value : values) {
         if (!brings_defaults(value)) continue;
@@ -483,54 +600,14 @@ void validate(const TrainingOptions &options) {
         throw Error(ErrorKind::invalid_parameter, "nothing to train", "Both pretrain_epochs and epochs are 0.",
                     "Set at least one of them to 1 or more.");
     }
-    if (options.pretrain_epochs > 0 && options.weight_in_batch == 0 && options.weight_negative == 0) {
+    const bool one_term = options.objective == Objective::l2_regression;
+    const bool looks_at_images = options.weight_in_batch > 0 || (options.weight_negative > 0 && !one_term);
+    if ((options.pretrain_epochs > 0 || options.weight_contrastive > 0) && !looks_at_images) {
         throw Error(ErrorKind::invalid_parameter, "pre-training has no term that looks at the images",
-                    "Both weight_in_batch and weight_negative are 0.",
-                    "Set one of them above 0, or pretrain_epochs to 0.");
+                    one_term ? "weight_in_batch is 0, and l2_regression has no other term."
+                             : "Both weight_in_batch and weight_negative are 0.",
+                    "Set one of them above 0, or pretrain_epochs and weight_contrastive to 0.");
     }
-}
-
-namespace {
-
-// Numbers of floats, one for each place that holds them.
-struct Sizes {
-    double features;     // of the position encoding
-    double activations;  // of the network, kept for one row until the backward pass
-    double parameters;
-};
-
-Sizes network_sizes(const TrainingOptions &options, int image_dim, int class_count) {
-    const ModelConfig &model = options.model;
-    const bool residual = model.network == NetworkKind::fcnet;
-    const double features = position_dim(model) + date_dim(model), embedding = model.embedding_dim;
-    const double width = residual ? embedding : model.hidden_dim;
-    const bool hidden_layers = residual || model.network == NetworkKind::ffn || model.network == NetworkKind::siren;
-    const double depth = !hidden_layers ? 0 : residual ? 2 * model.hidden_layers + 1 : model.hidden_layers;
-    const double last = depth > 0 ? width : features;
-    double parameters =
-        last * embedding + embedding + (double(image_dim) + 1) * embedding + (embedding + 1) * class_count;
-    if (is_tile(model)) parameters += static_cast<double>(tile_count(model)) * embedding;
-    if (depth > 0) parameters += features * width + (depth - 1) * width * width + 3 * depth * width;
-    return {features, 6 * depth * width + 6 * embedding, parameters};
-}
-
-}  // namespace
-
-int64_t estimate_memory(const TrainingOptions &options, int64_t rows, int image_dim, int class_count) {
-    const Sizes sizes = network_sizes(options, image_dim, class_count);
-    const double n = static_cast<double>(rows), batch = std::min<double>(options.batch_size, n);
-    const double batch2 = std::min<double>(options.fine_tune_batch_size, n);
-    const double data = n * (4.0 * image_dim + 2 * 8 + 4 + 1 + 8);
-    const double cache = std::min<double>(n * sizes.features * 4, static_cast<double>(position_cache_limit));
-    const double per_row = 2 * sizes.features + sizes.activations;
-    // Stage 1: rows, dropout twins and negatives, and two matrices batch x batch with what softmax keeps of them.
-    const double contrastive = batch * ((2 + options.negatives) * per_row + 2.0 * image_dim) + 8 * batch * batch;
-    const double supervised =
-        batch2 * (2 * per_row + 8.0 * class_count) + (options.weight_contrastive > 0 ? contrastive : 0);
-    const double step = 4 * std::max(image_dim > 0 ? contrastive : 0, class_count > 0 ? supervised : 0);
-    constexpr double kept_by_malloc = 32 << 20;
-    const double bytes = 1.2 * (data + cache + 4 * 6 * sizes.parameters + step) + kept_by_malloc;
-    return bytes < 9e18 ? static_cast<int64_t>(bytes) : std::numeric_limits<int64_t>::max();
 }
 
 }  // namespace csp

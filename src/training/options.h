@@ -13,7 +13,19 @@
 
 namespace csp {
 
-enum class SupervisedLoss { full_loss, cross_entropy };
+// What stage 1 asks of places and images: softmax over a batch (mc; mc_symmetric both ways),
+// a sigmoid for each pair (nce), or images predicted from places (l2_regression).
+enum class Objective { mc, mc_symmetric, nce, l2_regression };
+
+// Where random locations come from: uniform by area on the sphere (area), in degrees (uniform),
+// a training row's location (observed), or one of two published samplers that leave parts of
+// the globe out (see negatives.h).
+enum class NegativeSampler { area, uniform, spherical, sphericalold, observed };
+
+// Of matrix products; everything else is float32.
+enum class Precision { float32, bfloat16 };
+
+enum class SupervisedLoss { full_loss, cross_entropy, full_loss_user };
 
 // How the learning rate goes on from epoch to epoch of a stage: not at all, by the factor
 // learning_rate_decay an epoch (as published), or along half a cosine down to zero.
@@ -24,7 +36,8 @@ struct TrainingOptions {
 
     ModelConfig model;  // architecture; image_dim and class_count come from the data
 
-    // Stage 1, contrastive pre-training: the MC objective of CSP (Mai et al., ICML 2023).
+    // Stage 1, contrastive pre-training (Mai et al., ICML 2023).
+    Objective objective = Objective::mc;  // [unsuper_loss]
     int pretrain_epochs = 40;
     double pretrain_learning_rate = 2e-3;
     Schedule pretrain_schedule = Schedule::cosine;
@@ -35,6 +48,8 @@ struct TrainingOptions {
     double weight_negative = 1.0;  // [rand_sample_weight]
     double weight_dropout = 0.1;   // [simcse_weight]
     int negatives = 1;             // random locations a sample [num_neg_rand_loc]
+    NegativeSampler negative_sampler = NegativeSampler::area;  // [neg_rand_type]
+    bool learn_temperature = false;  // that of mc's in-batch term, from temperature_in_batch on
 
     // Stage 2, supervised.
     int epochs = 20;
@@ -51,14 +66,23 @@ struct TrainingOptions {
 
     // Both stages.
     int batch_size = 512;
+    int max_rows_per_class = 0;    // an epoch; 0: all [max_num_exs_per_class]
+    bool balance_classes = false;  // every class gives as many rows an epoch
+    double label_ratio = 1;        // share of the labels that stage 2 sees [train_sample_ratio]
+    std::string observer;          // column of the source that names who observed a row; or empty
+    std::string observed_at;       // column of the source that tells when; or empty
     double learning_rate_decay = 0.98;  // of the exponential schedule [lr_decay]
     double weight_decay = 0;
     double validation_fraction = 0.1;
     int64_t seed = 0;
     std::string device = "auto";  // auto, cpu, cuda, cuda:N
     int threads = 1;              // of LibTorch and BLAS
+    Precision precision = Precision::float32;
 };
 
+const char *to_string(Objective value);
+const char *to_string(NegativeSampler value);
+const char *to_string(Precision value);
 const char *to_string(SupervisedLoss value);
 const char *to_string(Schedule value);
 
@@ -84,8 +108,9 @@ enum class OptionKind { number, boolean, text, other };
 void set_option(TrainingOptions &options, const std::string &name, OptionKind kind, const std::string &value);
 
 // Sets several options, in whatever order they come: position_encoding is set first, since
-// it brings default radii of its own, and epochs, since whoever gives a number of epochs
-// wants that many (min_steps becomes 0). Errors as set_option.
+// it brings default radii of its own, then objective, whose published words for NCE leave
+// terms out, and epochs, since whoever gives a number of epochs wants that many (min_steps
+// becomes 0). Errors as set_option.
 struct OptionValue {
     std::string name;
     OptionKind kind;
@@ -106,6 +131,7 @@ constexpr int64_t position_cache_limit = int64_t{256} << 20;
 // Bytes that a run needs for these rows: data, network, optimizer state and the largest
 // step. An estimate, on the high side; what LibTorch itself takes when it is loaded (about
 // 150 MB) is not part of it.
-int64_t estimate_memory(const TrainingOptions &options, int64_t rows, int image_dim, int class_count);
+int64_t estimate_memory(const TrainingOptions &options, int64_t rows, int image_dim, int class_count,
+                        int user_count = 0);
 
 }  // namespace csp

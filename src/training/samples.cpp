@@ -49,6 +49,9 @@ void check_rows(const TrainingData &data) {
         if (data.classes && (data.classes[i] < -1 || data.classes[i] >= data.class_count)) {
             throw_invalid_row(i, "a class number out of range", "");
         }
+        if (data.users && (data.users[i] < -1 || data.users[i] >= data.user_count)) {
+            throw_invalid_row(i, "a user number out of range", "");
+        }
     }
 }
 
@@ -97,21 +100,34 @@ at::Tensor Samples::position_features(const RowIds &rows) const {
     return encode(lonlat, dates);
 }
 
-at::Tensor Samples::random_position_features(std::size_t count, RandomStream &random) const {
+at::Tensor Samples::random_position_features(std::size_t count, NegativeSampler sampler, RandomStream &random) const {
+    if (sampler == NegativeSampler::observed) return position_features(random_rows(count, random));
     std::vector<double> lonlat(2 * count);
-    sample_locations(random, lonlat);
+    sample_locations(sampler, random, lonlat);
     std::vector<float> dates;
     while (config_.dates && dates.size() < count) dates.push_back(static_cast<float>(random.uniform()));
     return encode(lonlat, dates);
 }
 
+RowIds Samples::random_rows(std::size_t count, RandomStream &random) const {
+    RowIds rows;
+    while (rows.size() < count) {
+        const auto row = static_cast<int64_t>(random.below(data_.rows));
+        if (!data_.validation || !data_.validation[row]) rows.push_back(row);
+    }
+    return rows;
+}
+
 at::Tensor Samples::images(const RowIds &rows) const { return images_.index_select(0, as_tensor(rows)).to(options_); }
 
-at::Tensor Samples::classes(const RowIds &rows) const {
+at::Tensor Samples::ids(const int32_t *of_rows, const RowIds &rows) const {
     at::Tensor ids = at::empty({static_cast<int64_t>(rows.size())}, at::kLong);
-    std::transform(rows.begin(), rows.end(), ids.data_ptr<int64_t>(), [&](int64_t row) { return data_.classes[row]; });
+    std::transform(rows.begin(), rows.end(), ids.data_ptr<int64_t>(), [&](int64_t row) { return of_rows[row]; });
     return ids.to(options_.device());
 }
+
+at::Tensor Samples::classes(const RowIds &rows) const { return ids(data_.classes, rows); }
+at::Tensor Samples::users(const RowIds &rows) const { return ids(data_.users, rows); }
 
 Epoch::Epoch(const RowIds &rows, int batch_size, RandomStream &random) : batch_size_(batch_size) {
     for (int64_t i : random.permutation(static_cast<int64_t>(rows.size())))

@@ -9,14 +9,13 @@
 #include "../encoder/dates.h"
 #include "../encoder/position_encoding.h"
 #include "random.h"
+#include "row_sampler.h"
 #include "trainer.h"
 
 namespace csp {
 
-using RowIds = std::vector<int64_t>;
-
 // Throws Error(invalid_data) for coordinates off the globe, features that are not finite, or
-// class ids without a class.
+// class and user ids without a class or user.
 void check_rows(const TrainingData &data);
 
 // Tensors of rows picked by number, on the device of `options`.
@@ -34,13 +33,19 @@ public:
     int feature_dim() const { return encoding_->dim() + date_dim(config_); }
 
     at::Tensor position_features(const RowIds &rows) const;                              // (n, feature_dim)
-    at::Tensor random_position_features(std::size_t count, RandomStream &random) const;  // (count, feature_dim)
+    at::Tensor random_position_features(std::size_t count, NegativeSampler sampler,
+                                        RandomStream &random) const;                     // (count, feature_dim)
     at::Tensor images(const RowIds &rows) const;                                         // (n, image_dim)
     at::Tensor classes(const RowIds &rows) const;                                        // (n) int64
+    at::Tensor users(const RowIds &rows) const;                                          // (n) int64, -1: none
+
+    // Any rows that are not held out, repeated at times; there must be such rows.
+    RowIds random_rows(std::size_t count, RandomStream &random) const;
 
 private:
     at::Tensor encode(const std::vector<double> &lonlat, const std::vector<float> &dates) const;
     void encode_into(const double *lonlat, const float *dates, std::size_t count, float *features) const;
+    at::Tensor ids(const int32_t *of_rows, const RowIds &rows) const;
 
     const TrainingData &data_;
     ModelConfig config_;

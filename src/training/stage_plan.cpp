@@ -18,18 +18,39 @@ bool trains_classes(const TrainingOptions &options, const TrainingData &data) {
     return data.classes && options.epochs > 0;
 }
 
+bool trains_users(const TrainingOptions &options, const TrainingData &data) {
+    return trains_classes(options, data) && options.loss == SupervisedLoss::full_loss_user;
+}
+
 bool initial_has(const TrainingData &data, const char *tensor) {
     return data.initial && data.initial->count(tensor) > 0;
+}
+
+void require_users(const TrainingData &data) {
+    if (data.users && data.user_count > 0) return;
+    throw Error(ErrorKind::invalid_parameter, "loss full_loss_user needs the observers of the rows", {},
+                "Name the column that tells them with the option observer, or set loss to full_loss.");
+}
+
+// A run that does not train the image side keeps the initial model's.
+ImageSide image_side(const TrainingOptions &options, const TrainingData &data) {
+    const bool decoder = trains_contrastively(options, data) ? options.objective == Objective::l2_regression
+                                                             : initial_has(data, "loc_dec.weight");
+    return decoder ? ImageSide::location_decoder : ImageSide::image_projection;
 }
 
 }  // namespace
 
 ModelConfig complete_config(const TrainingOptions &options, const TrainingData &data) {
     ModelConfig config = options.model;
-    const bool images = trains_contrastively(options, data) || initial_has(data, "img_dec.weight");
+    const bool images = trains_contrastively(options, data) || initial_has(data, "img_dec.weight") ||
+                        initial_has(data, "loc_dec.weight");
     const bool classes = trains_classes(options, data) || initial_has(data, "class_emb.weight");
+    if (trains_users(options, data)) require_users(data);
     config.image_dim = images ? data.image_dim : 0;
+    config.image_side = image_side(options, data);
     config.class_count = classes ? data.class_count : 0;
+    config.user_count = trains_users(options, data) ? data.user_count : 0;
     config.class_head = options.loss == SupervisedLoss::cross_entropy ? ClassHead::softmax : ClassHead::sigmoid;
     config.dates = data.dates != nullptr;
     validate(config);
@@ -55,6 +76,11 @@ StagePlan plan_pretraining(const TrainingOptions &options, const TrainingData &d
         (held_out ? plan.validation : plan.training).push_back(static_cast<int64_t>(i));
     }
     require_rows(plan, "pre-training");
+    if (RowSampler(options, plan.training, data.classes).size() < 2) {
+        throw Error(ErrorKind::invalid_parameter, "an epoch of pre-training has a single row",
+                    "All rows have the same label, of which max_rows_per_class takes one.",
+                    "Raise max_rows_per_class, or set it to 0.");
+    }
     return plan;
 }
 
@@ -75,9 +101,12 @@ StagePlan plan_supervised(const TrainingOptions &options, const TrainingData &da
         const bool held_out = data.validation && data.validation[i];
         (held_out ? plan.validation : plan.training).push_back(static_cast<int64_t>(i));
     }
+    RandomStream random(options.seed, RandomPurpose::labels);
+    plan.training = stratified_subset(plan.training, data.classes, options.label_ratio, random);
     require_rows(plan, "supervised training: rows with a label");
     require_two_classes(plan, data);
-    const int64_t batches = Epoch::batches(plan.training.size(), plan.batch_size);
+    const RowSampler sampler(options, plan.training, data.classes);
+    const int64_t batches = Epoch::batches(sampler.size(), plan.batch_size);
     plan.epochs = static_cast<int>(std::max<int64_t>(plan.epochs, (options.min_steps + batches - 1) / batches));
     return plan;
 }

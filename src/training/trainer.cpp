@@ -53,7 +53,8 @@ public:
         : options_(options), data_(data), config_(complete_config(options, data)),
           device_(tensor_options(options.device)), plans_(plan_stages(options, data)),
           position_tensors_(draw_position_tensors(config_, data, options.seed)),
-          samples_(data_, config_, device_, position_tensors_), network_(config_, samples_.feature_dim(), device_, options.seed),
+          samples_(data_, config_, device_, position_tensors_),
+          network_(config_, samples_.feature_dim(), device_, options.seed, network_settings(options)),
           losses_(options_, samples_, network_), adam_(options.weight_decay),
           order_(options.seed, RandomPurpose::order) {
         if (data.initial) network_.load(*data.initial);
@@ -92,12 +93,13 @@ private:
         const bool pretraining = plan().stage == Stage::pretraining;
         adam_.add(network_.encoder(), pretraining ? 1 : options_.encoder_learning_rate);
         if (!pretraining) adam_.add(network_.head(), 1);
+        sampler_ = std::make_unique<RowSampler>(options_, plan().training, data_.classes);
         epoch_ = 0;
         start_epoch();
     }
 
     void start_epoch() {
-        current_ = std::make_unique<Epoch>(plan().training, plan().batch_size, order_);
+        current_ = std::make_unique<Epoch>(sampler_->draw(order_), plan().batch_size, order_);
         sums_ = {};
         batch_ = 0;
         validated_ = 0;
@@ -130,6 +132,7 @@ private:
         if (!std::isfinite(last_loss_)) throw_diverged();
         loss.backward();
         adam_.step(learning_rate_);
+        network_.limit_logit_scale();
         sums_.loss.add(last_loss_);
         sums_.training_rows += static_cast<int64_t>(rows.size());
         ++batch_;
@@ -149,15 +152,10 @@ private:
         return loss + options_.weight_contrastive * contrastive_loss(random_rows());
     }
 
-    // Any rows that are not held out, labelled or not: as many as a batch of pre-training.
+    // Labelled or not: as many as a batch of pre-training.
     RowIds random_rows() {
-        RowIds rows;
         const std::size_t count = std::min<std::size_t>(static_cast<std::size_t>(options_.batch_size), data_.rows);
-        while (rows.size() < count) {
-            const auto row = static_cast<int64_t>(order_.below(data_.rows));
-            if (!data_.validation || !data_.validation[row]) rows.push_back(row);
-        }
-        return rows;
+        return samples_.random_rows(count, order_);
     }
 
     // Pre-training looks at one batch of the rows held out, supervised training at all.
@@ -237,6 +235,7 @@ private:
 
     std::size_t stage_ = 0;  // of plans_; past the end: finished
     int epoch_ = 0;          // of the stage, from 0
+    std::unique_ptr<RowSampler> sampler_;  // of the stage
     std::unique_ptr<Epoch> current_;
     int64_t batch_ = 0;          // of the epoch: trained on so far
     std::size_t validated_ = 0;  // validation rows looked at so far

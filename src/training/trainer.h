@@ -25,6 +25,8 @@ struct TrainingData {
     const int32_t *classes = nullptr;  // rows; -1: no label; null: pre-training only
     int class_count = 0;
     const float *dates = nullptr;      // rows; part of the year that has passed, 0 to 1; null: without dates
+    const int32_t *users = nullptr;  // rows; who observed it, -1: nobody known; null: no users
+    int user_count = 0;
     const uint8_t *validation = nullptr;  // rows; 1: held out of training; null: none are
     const TensorMap *initial = nullptr;   // tensors of a model to go on from, by the names of
                                           // encoder/model.h; null: start anew

@@ -168,6 +168,29 @@ TEST(Config, MetadataMustBeComplete) {
     }
 }
 
+TEST(Config, LaterKeysMayBeMissing) {
+    ModelConfig config = unusual_config();
+    EXPECT_EQ(csp::config_to_metadata(config).count("image_side"), 0u);
+    EXPECT_EQ(csp::config_to_metadata(config).count("user_count"), 0u);
+    config.image_side = csp::ImageSide::location_decoder;
+    config.user_count = 12;
+    auto metadata = csp::config_to_metadata(config);
+    EXPECT_EQ(metadata.at("image_side"), "location_decoder");
+    EXPECT_EQ(csp::config_from_metadata(metadata).image_side, csp::ImageSide::location_decoder);
+    EXPECT_EQ(csp::config_from_metadata(metadata).user_count, 12);
+    metadata["image_side"] = "image_projection";
+    EXPECT_EQ(csp::config_from_metadata(metadata).image_side, csp::ImageSide::image_projection);
+    for (const char *text : {"", "projection", "1"}) {
+        metadata["image_side"] = text;
+        expect_error(ErrorKind::data_corrupted, [&] { csp::config_from_metadata(metadata); }, text);
+    }
+    metadata.erase("image_side");
+    for (const char *text : {"", "-1", "1.5", "99999999999"}) {
+        metadata["user_count"] = text;
+        expect_error(ErrorKind::data_corrupted, [&] { csp::config_from_metadata(metadata); }, text);
+    }
+}
+
 TEST(Config, MalformedMetadataIsRejected) {
     const auto metadata = csp::config_to_metadata(unusual_config());
     for (const auto &[key, value] : metadata)

@@ -41,7 +41,10 @@ csp::TensorMap tensors_of(const ModelConfig &config) {
         tensors["class_emb.weight"] = csp_test::random_tensor({config.class_count, config.embedding_dim}, 1, 60);
     if (config.class_bias)
         tensors["class_emb.bias"] = csp_test::random_tensor({config.class_count}, 1, 61);
-    if (config.image_dim > 0) {
+    if (config.image_dim > 0 && config.image_side == csp::ImageSide::location_decoder) {
+        tensors["loc_dec.weight"] = csp_test::random_tensor({config.image_dim, config.embedding_dim}, 1, 64);
+        tensors["loc_dec.bias"] = csp_test::random_tensor({config.image_dim}, 1, 65);
+    } else if (config.image_dim > 0) {
         tensors["img_dec.weight"] = csp_test::random_tensor({config.embedding_dim, config.image_dim}, 1, 62);
         tensors["img_dec.bias"] = csp_test::random_tensor({config.embedding_dim}, 1, 63);
     }
@@ -276,6 +279,54 @@ TEST(Cosine, OfVectors) {
 
 TEST(KernelInstructionSet, IsATableOfThisMachine) {
     EXPECT_EQ(csp::find_kernels(csp::kernel_instruction_set()), &csp::best_kernels());
+}
+
+TEST(Model, SimilarityIsTheCosineOfPlaceAndImage) {
+    const ModelConfig config = small_config();
+    const Model model = make_model(config);
+    const std::vector<double> lonlat = locations(5);
+    const std::vector<float> features = csp_test::random_values(19, 1, 70);
+    std::vector<float> places(5 * 24), image(24);
+    model.embed(lonlat.data(), 5, places.data());
+    model.embed_image(features.data(), 1, image.data());
+    for (std::size_t i = 0; i < 5; ++i)
+        EXPECT_EQ(model.similarity(&places[24 * i], features.data()), csp::cosine(&places[24 * i], image.data(), 24));
+}
+
+TEST(Model, LocationDecoderComparesInTheSpaceOfTheFeatures) {
+    ModelConfig config = small_config();
+    config.image_side = csp::ImageSide::location_decoder;
+    const csp::TensorMap tensors = tensors_of(config);
+    const Model model(config, labels_of(config), tensors);
+    const std::string file = csp::write_model(config, labels_of(config), tensors);
+    const Model read = Model::from_file(file.data(), file.size());
+    const std::vector<float> features = csp_test::random_values(19, 1, 71);
+    const std::vector<double> lonlat = locations(1);
+    std::vector<float> place(24), decoded = tensors.at("loc_dec.bias").values;
+    model.embed(lonlat.data(), 1, place.data());
+    const std::vector<float> &weight = tensors.at("loc_dec.weight").values;
+    for (std::size_t i = 0; i < 19; ++i)
+        for (std::size_t d = 0; d < 24; ++d)
+            decoded[i] += weight[24 * i + d] * place[d];
+    const float expected = csp::cosine(decoded.data(), features.data(), 19);
+    EXPECT_NEAR(model.similarity(place.data(), features.data()), expected, 1e-5);
+    EXPECT_EQ(read.similarity(place.data(), features.data()), model.similarity(place.data(), features.data()));
+    expect_error(ErrorKind::not_supported, [&] { model.embed_image(features.data(), 1, place.data()); });
+    config.image_side = csp::ImageSide::image_projection;
+    expect_error(ErrorKind::data_corrupted, [&] { Model(config, labels_of(config), tensors); });
+    config.image_dim = 0;
+    const Model blind(config, labels_of(config), tensors);
+    expect_error(ErrorKind::not_supported, [&] { blind.similarity(place.data(), features.data()); });
+}
+
+TEST(Model, TensorsOfTrainingAloneAreLeftAlone) {
+    ModelConfig config = small_config();
+    config.user_count = 3;
+    csp::TensorMap tensors = tensors_of(config);
+    tensors["user_emb.weight"] = csp_test::random_tensor({3, config.embedding_dim}, 1, 66);
+    tensors["logit_scale"] = csp_test::random_tensor({1}, 1, 67);
+    const std::string file = csp::write_model(config, labels_of(config), tensors);
+    EXPECT_EQ(Model::from_file(file.data(), file.size()).config().user_count, 3);
 }
 
 }  // namespace

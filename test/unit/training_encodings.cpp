@@ -74,12 +74,11 @@ TrainedModel train(const TrainingOptions &options, const TrainingData &data) {
 
 // The largest difference of embeddings between LibTorch and the engine of queries.
 double difference_from_torch(const TrainedModel &trained, const Model &model, const TrainingData &data) {
-    const Samples samples(data, trained.config, tensor_options("cpu"), trained.tensors);
-    Network network(trained.config, samples.feature_dim(), tensor_options("cpu"), 0);
+    Samples filled(data, trained.config, tensor_options("cpu"), trained.tensors);
+    Network network(trained.config, filled.feature_dim(), tensor_options("cpu"), 0);
     network.load(trained.tensors);
     RowIds all;
     for (std::size_t i = 0; i < rows; ++i) all.push_back(static_cast<int64_t>(i));
-    Samples filled(data, trained.config, tensor_options("cpu"), trained.tensors);
     while (filled.encode_some()) {
     }
     const at::Tensor expected = network.embed(filled.position_features(all), nullptr).detach();

@@ -106,6 +106,47 @@ TEST(Network, IsTheModelThatAnswersQueries) {
     }
 }
 
+TEST(Network, DecodesLocationsAsTheModelDoes) {
+    const c10::NoGradGuard no_grad;
+    ModelConfig config = small_config();
+    config.image_side = ImageSide::location_decoder;
+    Network network = make_network(config);
+    stir(network);
+    const TensorMap tensors = network.tensors();
+    EXPECT_EQ(tensors.at("loc_dec.weight").shape, (std::vector<int64_t>{5, 16}));
+    EXPECT_EQ(tensors.at("loc_dec.bias").shape, (std::vector<int64_t>{5}));
+    EXPECT_EQ(tensors.count("img_dec.weight"), 0u);
+    const Model model(config, {"a", "b", "c"}, tensors);
+    const at::Tensor e = network.embed(features_of(config), nullptr);
+    const at::Tensor images = at::cos(at::arange(30, at::kFloat)).view({6, 5});
+    const at::Tensor cosines = at::cosine_similarity(network.decode_locations(e), images);
+    for (int64_t i = 0; i < 6; ++i)
+        EXPECT_NEAR(model.similarity(e[i].data_ptr<float>(), images[i].data_ptr<float>()), cosines[i].item<float>(),
+                    1e-5);
+}
+
+TEST(Network, UsersScoreClassesWithoutABias) {
+    ModelConfig config = small_config();
+    config.user_count = 4;
+    config.class_bias = true;
+    Network network = make_network(config);
+    const TensorMap tensors = network.tensors();
+    EXPECT_EQ(tensors.at("user_emb.weight").shape, (std::vector<int64_t>{4, 16}));
+    const at::Tensor w = network.user_embeddings(at::tensor({3, 0, 3}, at::kLong));
+    EXPECT_TRUE(w[0].equal(w[2]));
+    const at::Tensor scores = network.user_class_scores(w);
+    const std::vector<float> &users = tensors.at("user_emb.weight").values;
+    const std::vector<float> &heads = tensors.at("class_emb.weight").values;
+    for (int64_t c = 0; c < 3; ++c) {
+        double expected = 0;
+        for (std::size_t d = 0; d < 16; ++d)
+            expected += users[3 * 16 + d] * heads[static_cast<std::size_t>(c) * 16 + d];
+        EXPECT_NEAR(scores[0][c].item<double>(), expected, 1e-6);
+    }
+    Network without = make_network(small_config());
+    EXPECT_EQ(without.tensors().at("class_emb.weight").values, heads) << "a user head changes no other initial value";
+}
+
 TEST(Network, FirstLayerSkipsWhereTheWidthsAgree) {
     ModelConfig config = small_config();
     config.hidden_dim = make_position_encoding(config)->dim();
@@ -180,6 +221,12 @@ TEST(Network, LoadsWhatItGaveAndRefusesOtherShapes) {
     EXPECT_NE(other.tensors().at("class_emb.weight").values, tensors.at("class_emb.weight").values);
     other.load(tensors);
     for (const auto &[name, tensor] : other.tensors()) EXPECT_EQ(tensor.values, tensors.at(name).values) << name;
+    ModelConfig with_users = small_config();
+    with_users.user_count = 2;
+    Network users = make_network(with_users, 1), other_users = make_network(with_users, 2);
+    const TensorMap before = other_users.tensors();
+    other_users.load(users.tensors());
+    EXPECT_EQ(other_users.tensors().at("user_emb.weight").values, before.at("user_emb.weight").values);
     ModelConfig wider = small_config();
     wider.embedding_dim = 17;
     EXPECT_THROW(make_network(wider).load(tensors), Error);

@@ -18,7 +18,8 @@ at::Tensor parameter(int k, at::IntArrayRef shape) {
 struct Toy {
     at::Tensor image_weight = parameter(0, {5, 6}), image_bias = parameter(1, {5});
     at::Tensor location_weight = parameter(2, {5, 2}), location_bias = parameter(3, {5});
-    at::Tensor class_weight = parameter(4, {3, 5});
+    at::Tensor class_weight = parameter(4, {3, 5}), observer_weight = parameter(5, {1, 5});
+    at::Tensor decoder_weight = parameter(6, {6, 5}), decoder_bias = parameter(7, {6});
     at::Tensor images = at::cos(at::arange(24, at::kDouble) * 0.9).view({4, 6});
     at::Tensor places = at::tensor({1.0, 2.0, -1.5, .5, .3, -2.0, 2.5, 1.0}, at::kDouble).view({4, 2});
     at::Tensor negatives =
@@ -30,10 +31,24 @@ struct Toy {
     at::Tensor u() const { return normalize_rows(embed(places)); }
     at::Tensor v() const { return normalize_rows(at::linear(images, image_weight, image_bias)); }
     at::Tensor random(int n) const { return normalize_rows(embed(negatives.narrow(0, 0, 4 * n))); }
-    double contrastive(int n) const {  // contsoftmax: temperatures 0.5, 2 and 0.25, weights 0.7 and 0.3
-        return (in_batch_loss(u(), v(), 0.5) + 0.7 * negative_location_loss(u(), v(), random(n), 2) +
-                0.3 * dropout_loss(u(), u(), 0.25))
+    // The published objectives: temperatures 0.5, 2 and 0.25, weights 0.7 and 0.3.
+    double contsoftmax(int n, bool symmetric) const {
+        const at::Tensor in_batch =
+            symmetric ? symmetric_in_batch_loss(u(), v(), 0.5) : in_batch_loss(u(), v(), 0.5);
+        return (in_batch + 0.7 * negative_location_loss(u(), v(), random(n), 2) + 0.3 * dropout_loss(u(), u(), 0.25))
             .item<double>();
+    }
+    double imgcontloss(int n, double weight_negative, double weight_dropout) const {
+        return (nce_in_batch_loss(u(), v()) + weight_negative * nce_negative_location_loss(v(), random(n)) +
+                weight_dropout * nce_in_batch_loss(u(), u()))
+            .item<double>();
+    }
+    at::Tensor scores(const at::Tensor &x) const { return at::linear(embed(x), class_weight); }
+    at::Tensor background() const { return negatives.narrow(0, 0, 4); }
+    ObserverScores observer_scores() const {
+        const auto of_observer = [&](const at::Tensor &x) { return at::linear(embed(x), observer_weight).squeeze(1); };
+        return {of_observer(places), of_observer(background()),
+                at::matmul(observer_weight, class_weight.t()).expand({4, 3}), at::ones({4}, at::kDouble)};
     }
 };
 
@@ -41,15 +56,75 @@ struct Toy {
 constexpr double float_tolerance = 2.4e-7;
 
 TEST(Objectives, ContrastiveLossHasThePublishedValues) {
-    EXPECT_NEAR(Toy().contrastive(1), 2.15600753, float_tolerance);
-    EXPECT_NEAR(Toy().contrastive(2), 2.41157579, float_tolerance);
+    EXPECT_NEAR(Toy().contsoftmax(1, false), 2.15600753, float_tolerance);
+    EXPECT_NEAR(Toy().contsoftmax(2, false), 2.41157579, float_tolerance);
+    EXPECT_NEAR(Toy().contsoftmax(1, true), 3.70626855, float_tolerance);
+    EXPECT_NEAR(Toy().contsoftmax(2, true), 3.96183681, float_tolerance);
+}
+
+TEST(Objectives, NceLossHasThePublishedValues) {
+    const Toy toy;
+    EXPECT_NEAR(toy.imgcontloss(1, 0.7, 0), 1.91619754, float_tolerance);
+    EXPECT_NEAR(toy.imgcontloss(2, 0.7, 0), 1.85711718, float_tolerance);
+    EXPECT_NEAR(toy.imgcontloss(1, 0, 0), 1.38642108, float_tolerance);
+    EXPECT_NEAR(toy.imgcontloss(1, 0.7, 0.3), 2.22303605, float_tolerance);
+    EXPECT_NEAR(toy.imgcontloss(2, 0.7, 0.3), 2.16395569, float_tolerance);
+    EXPECT_NEAR(nce_positive_loss(toy.u(), toy.v()).item<double>(), 0.70354760, float_tolerance);
+}
+
+TEST(Objectives, RegressionLossHasThePublishedValue) {
+    const Toy toy;
+    const at::Tensor decoded = at::linear(toy.embed(toy.places), toy.decoder_weight, toy.decoder_bias);
+    EXPECT_NEAR(l2_regression_loss(decoded, toy.images).item<double>(), 0.86318445, 2 * float_tolerance);
 }
 
 TEST(Objectives, FullLossHasThePublishedValue) {
     const Toy toy;
-    const at::Tensor scores = at::linear(toy.embed(toy.places), toy.class_weight);
-    const at::Tensor background = at::linear(toy.embed(toy.negatives.narrow(0, 0, 4)), toy.class_weight);
+    const at::Tensor scores = toy.scores(toy.places), background = toy.scores(toy.background());
     EXPECT_NEAR(full_loss(scores, toy.labels, background, 3, 0.7).item<double>(), 1.45621347, float_tolerance);
+}
+
+TEST(Objectives, FullLossOfObserversHasThePublishedValue) {
+    const Toy toy;
+    const at::Tensor loss = full_loss(toy.scores(toy.places), toy.labels, toy.scores(toy.background()), 3, 1) +
+                            observer_loss(toy.observer_scores(), toy.labels, 3);
+    EXPECT_NEAR(loss.item<double>(), 4.16724253, 2 * float_tolerance);
+}
+
+TEST(Objectives, RowsWithoutAnObserverDoNotCount) {
+    const Toy toy;
+    ObserverScores scores = toy.observer_scores(), first_two = scores;
+    scores.present = at::tensor({1.0, 1.0, 0.0, 0.0}, at::kDouble);
+    for (at::Tensor *tensor : {&first_two.places, &first_two.background, &first_two.classes, &first_two.present})
+        *tensor = tensor->narrow(0, 0, 2);
+    EXPECT_NEAR(observer_loss(scores, toy.labels, 3).item<double>(),
+                observer_loss(first_two, toy.labels.narrow(0, 0, 2), 3).item<double>(), 1e-12);
+    scores.present = at::zeros({4}, at::kDouble);
+    EXPECT_EQ(observer_loss(scores, toy.labels, 3).item<double>(), 0);
+}
+
+TEST(Objectives, NceTermsFollowTheirFormulas) {
+    const Toy toy;
+    const at::Tensor u = toy.u(), v = toy.v(), random = toy.random(2);
+    const auto presence = [](const at::Tensor &a, const at::Tensor &b) {
+        return 1 / (1 + std::exp(-(a * b).sum().item<double>()));
+    };
+    double in_batch = 0, negative = 0;
+    for (int i = 0; i < 4; ++i) {
+        in_batch -= std::log(presence(u[i], v[i]) + 1e-5) / 4;
+        for (int j = 0; j < 4; ++j)
+            if (j != i) in_batch -= std::log(1 - presence(u[i], v[j]) + 1e-5) / 12;
+        for (int n = 0; n < 2; ++n) negative -= std::log(1 - presence(random[n * 4 + i], v[i]) + 1e-5) / 8;
+    }
+    EXPECT_NEAR(nce_in_batch_loss(u, v).item<double>(), in_batch, 1e-12);
+    EXPECT_NEAR(nce_negative_location_loss(v, random).item<double>(), negative, 1e-12);
+}
+
+TEST(Objectives, NceOfASingleRowHasNoOthers) {
+    const Toy toy;
+    const at::Tensor u = toy.u().narrow(0, 0, 1), v = toy.v().narrow(0, 0, 1);
+    EXPECT_EQ(nce_in_batch_loss(u, v).item<double>(), nce_positive_loss(u, v).item<double>());
+    EXPECT_TRUE(std::isfinite(nce_in_batch_loss(u, v).item<double>()));
 }
 
 TEST(Objectives, ContrastiveTermsFollowTheirFormulas) {
@@ -120,9 +195,12 @@ TEST(Objectives, StayOnTheDeviceOfTheirArguments) {
     const at::TensorOptions meta = at::TensorOptions(at::kMeta).dtype(at::kFloat);
     const at::Tensor u = normalize_rows(at::empty({4, 5}, meta)), random = at::empty({8, 5}, meta);
     const at::Tensor scores = at::empty({4, 3}, meta), labels = at::empty({4}, meta.dtype(at::kLong));
+    const at::Tensor row = at::empty({4}, meta);
     for (const at::Tensor &loss :
-         {in_batch_loss(u, u, 1), dropout_loss(u, u, 1), negative_location_loss(u, u, random, 1),
-          full_loss(scores, labels, scores, 3, 1), cross_entropy_loss(scores, labels, 0.1)}) {
+         {in_batch_loss(u, u, 1), symmetric_in_batch_loss(u, u, 1), dropout_loss(u, u, 1),
+          negative_location_loss(u, u, random, 1), nce_in_batch_loss(u, u), nce_negative_location_loss(u, random),
+          nce_positive_loss(u, u), l2_regression_loss(u, u), full_loss(scores, labels, scores, 3, 1),
+          observer_loss({row, row, scores, row}, labels, 3), cross_entropy_loss(scores, labels, 0.1)}) {
         EXPECT_TRUE(loss.is_meta());
         EXPECT_EQ(loss.dim(), 0);
     }

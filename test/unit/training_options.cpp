@@ -162,6 +162,53 @@ TEST(Options, SeveralAreSetInAnyOrder) {
     EXPECT_EQ(backward.model.min_radius, 0.25);
 }
 
+TEST(Options, PublishedObjectivesSetTheirWeights) {
+    const auto with = [](const char *word, std::vector<OptionValue> others = {}) {
+        TrainingOptions options;
+        others.push_back({"unsuper_loss", OptionKind::text, word});
+        set_options(options, others);
+        return options;
+    };
+    const TrainingOptions defaults;
+    EXPECT_EQ(with("contsoftmax").objective, Objective::mc);
+    EXPECT_EQ(with("contsoftmaxsym").objective, Objective::mc_symmetric);
+    EXPECT_EQ(with("l2regress").objective, Objective::l2_regression);
+    for (const char *word : {"imgcontloss", "imgcontlossnolocneg", "imgcontlosssimcse", "nce"})
+        EXPECT_EQ(with(word).objective, Objective::nce) << word;
+    EXPECT_EQ(with("imgcontlosssimcse").weight_dropout, defaults.weight_dropout);
+    EXPECT_EQ(with("nce").weight_dropout, defaults.weight_dropout);
+    EXPECT_EQ(with("imgcontloss").weight_dropout, 0);
+    EXPECT_EQ(with("imgcontloss").weight_negative, defaults.weight_negative);
+    EXPECT_EQ(with("imgcontlossnolocneg").weight_dropout, 0);
+    EXPECT_EQ(with("imgcontlossnolocneg").weight_negative, 0);
+    const TrainingOptions given =
+        with("imgcontlossnolocneg", {{"rand_sample_weight", OptionKind::number, "0.5"},
+                                     {"weight_dropout", OptionKind::number, "0.25"}});
+    EXPECT_EQ(given.weight_negative, 0.5);
+    EXPECT_EQ(given.weight_dropout, 0.25);
+    EXPECT_EQ(error_of([&] { with("imgcontlosss"); }).kind(), ErrorKind::invalid_parameter);
+}
+
+TEST(Options, PublishedSamplingNamesAreAccepted) {
+    TrainingOptions options;
+    set_option(options, "neg_rand_type", OptionKind::text, "sphericalold");
+    set_option(options, "max_num_exs_per_class", OptionKind::number, "100");
+    set_option(options, "train_sample_ratio", OptionKind::number, "0.05");
+    EXPECT_EQ(options.negative_sampler, NegativeSampler::sphericalold);
+    EXPECT_EQ(options.max_rows_per_class, 100);
+    EXPECT_EQ(options.label_ratio, 0.05);
+}
+
+TEST(Options, ColumnNamesAreShortAndSurviveAsJson) {
+    TrainingOptions options;
+    set_option(options, "observer", OptionKind::text, std::string(63, 'x'));
+    EXPECT_EQ(options.observer.size(), 63u);
+    EXPECT_EQ(error_of([&] { set_option(options, "observer", OptionKind::text, std::string(64, 'x')); }).kind(),
+              ErrorKind::invalid_parameter);
+    set_option(options, "observed_at", OptionKind::text, "a \"b\\c\nd");
+    EXPECT_EQ(as_map(options).at("observed_at"), "\"a \\\"b\\\\c\\u000ad\"");
+}
+
 TEST(Options, AnUnknownNameIsAnsweredWithTheRightOnes) {
     TrainingOptions options;
     const Error error = error_of([&] { set_option(options, "learning_rat", OptionKind::number, "1"); });
@@ -199,6 +246,11 @@ TEST(Options, ValuesOutOfRangeOrOfAnotherKindAreErrors) {
         {"layer_norm", OptionKind::boolean, "yes"},
         {"activation", OptionKind::text, "swish"},
         {"loss", OptionKind::text, "mse"},
+        {"objective", OptionKind::text, "clip"},
+        {"negative_sampler", OptionKind::text, "sphere"},
+        {"precision", OptionKind::text, "float16"},
+        {"label_ratio", OptionKind::number, "0"},
+        {"label_ratio", OptionKind::number, "1.01"},
         {"schedule", OptionKind::text, "step"},
         {"device", OptionKind::text, "tpu"},
         {"device", OptionKind::text, "cuda:"},
@@ -231,6 +283,16 @@ TEST(Options, ContradictionsAreErrors) {
     TrainingOptions blind;
     blind.weight_in_batch = blind.weight_negative = 0;
     EXPECT_EQ(error_of([&] { validate(blind); }).kind(), ErrorKind::invalid_parameter);
+    TrainingOptions kept_up_blindly;
+    kept_up_blindly.pretrain_epochs = 0;
+    kept_up_blindly.weight_contrastive = 1;
+    kept_up_blindly.weight_in_batch = kept_up_blindly.weight_negative = 0;
+    EXPECT_EQ(error_of([&] { validate(kept_up_blindly); }).kind(), ErrorKind::invalid_parameter);
+    TrainingOptions regression;
+    regression.objective = Objective::l2_regression;
+    EXPECT_NO_THROW(validate(regression));
+    regression.weight_in_batch = 0;
+    EXPECT_EQ(error_of([&] { validate(regression); }).kind(), ErrorKind::invalid_parameter);
     TrainingOptions one_scale;
     one_scale.model.frequencies = 1;
     EXPECT_EQ(error_of([&] { validate(one_scale); }).kind(), ErrorKind::invalid_parameter);
@@ -248,6 +310,15 @@ TEST(Options, MemoryEstimateGrowsWithWhatNeedsMemory) {
     large.batch_size = 8192;
     // Two matrices of 8192 x 8192 floats and what softmax keeps of them.
     EXPECT_GT(estimate_memory(large, 100000, 64, 10) - base, int64_t{4} * 8192 * 8192 * 4);
+    TrainingOptions symmetric = large, nce = large, regression = large, rounded = large;
+    symmetric.objective = Objective::mc_symmetric;
+    nce.objective = Objective::nce;
+    regression.objective = Objective::l2_regression;
+    rounded.precision = Precision::bfloat16;
+    for (const TrainingOptions &more : {symmetric, nce, rounded})
+        EXPECT_GT(estimate_memory(more, 100000, 64, 10), estimate_memory(large, 100000, 64, 10));
+    EXPECT_LT(estimate_memory(regression, 100000, 64, 10), estimate_memory(large, 100000, 64, 10));
+    EXPECT_GT(estimate_memory(options, 100000, 64, 10, 1000000), base + int64_t{1000000} * 256 * 4 * 4);
     EXPECT_GT(estimate_memory(options, INT64_MAX / 2, 1 << 30, 10), INT64_MAX / 2);
 }
 

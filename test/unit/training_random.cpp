@@ -70,7 +70,7 @@ TEST(Random, DropoutMasksKeepTheMean) {
 TEST(Negatives, AreUniformByArea) {
     RandomStream random(5, RandomPurpose::negatives);
     std::vector<double> lonlat(2 * 100000);
-    sample_locations(random, lonlat);
+    sample_locations(NegativeSampler::area, random, lonlat);
     std::vector<int> boxes(100);
     int beyond_60 = 0;
     for (std::size_t i = 0; i < lonlat.size(); i += 2) {
@@ -83,6 +83,79 @@ TEST(Negatives, AreUniformByArea) {
     }
     EXPECT_LT(chi_square(boxes), 148.3);  // 99 degrees of freedom: once in 1,000
     EXPECT_NEAR(beyond_60 / 100000.0, 0.134, 0.004);
+}
+
+// What 100,000 draws tell of a sampler.
+struct Support {
+    double west = 180, east = -180, south = 90, north = -90;
+    double beyond_60 = 0, beyond_ellipse = 0;  // shares
+    std::vector<int> columns = std::vector<int>(10), rows = std::vector<int>(10);  // of the map
+};
+
+Support support_of(NegativeSampler sampler) {
+    RandomStream random(9, RandomPurpose::negatives);
+    std::vector<double> lonlat(2 * 100000);
+    sample_locations(sampler, random, lonlat);
+    Support support;
+    for (std::size_t i = 0; i < lonlat.size(); i += 2) {
+        const double lon = lonlat[i], lat = lonlat[i + 1];
+        support.west = std::min(support.west, lon), support.east = std::max(support.east, lon);
+        support.south = std::min(support.south, lat), support.north = std::max(support.north, lat);
+        support.beyond_60 += (std::abs(lat) > 60) / 100000.0;
+        support.beyond_ellipse += ((lon / 180) * (lon / 180) + (lat / 90) * (lat / 90) > 1 + 1e-12) / 100000.0;
+        ++support.columns[std::min<std::size_t>(static_cast<std::size_t>((lon + 180) / 36), 9)];
+        ++support.rows[std::min<std::size_t>(static_cast<std::size_t>((lat + 90) / 18), 9)];
+    }
+    return support;
+}
+
+constexpr double chi_square_9 = 27.9;  // 9 degrees of freedom: once in 1,000
+
+TEST(Negatives, UniformInDegreesCrowdsThePoles) {
+    const Support support = support_of(NegativeSampler::uniform);
+    EXPECT_LT(chi_square(support.columns), chi_square_9);
+    EXPECT_LT(chi_square(support.rows), chi_square_9);
+    EXPECT_NEAR(support.beyond_60, 1.0 / 3, 0.006);
+    EXPECT_NEAR(support.beyond_ellipse, 1 - 3.14159265358979323846 / 4, 0.006);
+    EXPECT_TRUE(support.west >= -180 && support.east < 180 && support.south >= -90 && support.north < 90);
+}
+
+TEST(Negatives, PublishedSphericalIsTheNorthEastQuarter) {
+    const Support support = support_of(NegativeSampler::spherical);
+    EXPECT_TRUE(support.west >= 0 && support.west < 0.1 && support.east < 180 && support.east > 179.9);
+    EXPECT_TRUE(support.south >= 0 && support.south < 0.1 && support.north < 90 && support.north > 89.9);
+    EXPECT_NEAR(support.beyond_60, 1.0 / 3, 0.006);
+    EXPECT_LT(chi_square({support.columns.begin() + 5, support.columns.end()}), 18.5);  // 4 degrees of freedom
+}
+
+TEST(Negatives, PublishedSphericaloldIsAnEllipse) {
+    const Support support = support_of(NegativeSampler::sphericalold);
+    EXPECT_EQ(support.beyond_ellipse, 0);
+    EXPECT_LT(chi_square(support.columns), chi_square_9);
+    EXPECT_LT(chi_square(support.rows), chi_square_9);
+    EXPECT_NEAR(support.beyond_60, 1.0 / 3, 0.006);
+    EXPECT_TRUE(support.west < -179 && support.east > 179 && support.south < -89.5 && support.north > 89.5);
+}
+
+TEST(Negatives, ObservedAreRowsThatAreNotHeldOut) {
+    const std::vector<double> lonlat = {10, 10, 20, 20, 30, 30, 40, 40};
+    const std::vector<uint8_t> validation = {0, 1, 0, 0};
+    TrainingData data;
+    data.rows = 4;
+    data.lonlat = lonlat.data();
+    data.validation = validation.data();
+    Samples samples(data, ModelConfig(), at::TensorOptions(at::kCPU).dtype(at::kFloat));
+    while (samples.encode_some()) continue;
+    RandomStream random(7, RandomPurpose::negatives);
+    const at::Tensor drawn = samples.random_position_features(3000, NegativeSampler::observed, random);
+    std::vector<int> counts;
+    for (int64_t row = 0; row < 4; ++row) {
+        const at::Tensor features = samples.position_features({row});
+        counts.push_back(static_cast<int>(drawn.eq(features).all(1).sum().item<int64_t>()));
+    }
+    EXPECT_EQ(counts[1], 0);
+    EXPECT_EQ(counts[0] + counts[2] + counts[3], 3000);
+    EXPECT_LT(chi_square({counts[0], counts[2], counts[3]}), 13.9);  // 2 degrees of freedom
 }
 
 TEST(Epoch, HoldsEveryRowOnceAndLeavesNoneAlone) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstring>
 #include <functional>
 #include <limits>
 #include <new>
@@ -25,6 +26,7 @@ struct ToyData {
     std::vector<double> lonlat;
     std::vector<float> features;
     std::vector<int32_t> classes;
+    std::vector<int32_t> users;
     std::vector<uint8_t> validation;
 
     explicit ToyData(std::size_t rows) {
@@ -37,6 +39,7 @@ struct ToyData {
                 features.push_back(static_cast<float>(std::cos(angle / 57.3)));
             }
             classes.push_back(i % 3 == 0 ? -1 : lat < -20 ? 0 : lat < 20 ? 1 : 2);
+            users.push_back(static_cast<int32_t>(i % 6) - 1);
             validation.push_back(i % 10 == 4);
         }
     }
@@ -49,6 +52,8 @@ struct ToyData {
         data.image_dim = 8;
         data.classes = classes.data();
         data.class_count = 3;
+        data.users = users.data();
+        data.user_count = 5;
         data.validation = validation.data();
         return data;
     }
@@ -194,7 +199,20 @@ TEST(Trainer, EveryOptionOfTheObjectivesTrains) {
         [](TrainingOptions &o) { o.negatives = 3; },
         [](TrainingOptions &o) { o.loss = SupervisedLoss::full_loss; },
         [](TrainingOptions &o) { o.loss = SupervisedLoss::full_loss, o.weight_background = 0, o.positive_weight = 2; },
+        [](TrainingOptions &o) { o.loss = SupervisedLoss::full_loss_user; },
+        [](TrainingOptions &o) { o.negative_sampler = NegativeSampler::uniform; },
+        [](TrainingOptions &o) { o.negative_sampler = NegativeSampler::sphericalold; },
+        [](TrainingOptions &o) { o.negative_sampler = NegativeSampler::observed; },
+        [](TrainingOptions &o) { o.learn_temperature = true, o.objective = Objective::mc_symmetric; },
+        [](TrainingOptions &o) { o.max_rows_per_class = 50; },
+        [](TrainingOptions &o) { o.balance_classes = true; },
+        [](TrainingOptions &o) { o.label_ratio = 0.5; },
+        [](TrainingOptions &o) { o.precision = Precision::bfloat16; },
         [](TrainingOptions &o) { o.weight_contrastive = 0.5; },
+        [](TrainingOptions &o) { o.objective = Objective::mc_symmetric; },
+        [](TrainingOptions &o) { o.objective = Objective::nce; },
+        [](TrainingOptions &o) { o.objective = Objective::nce, o.weight_negative = 0, o.weight_dropout = 0; },
+        [](TrainingOptions &o) { o.objective = Objective::l2_regression, o.weight_contrastive = 0.5; },
         [](TrainingOptions &o) { o.encoder_learning_rate = 0; },
         [](TrainingOptions &o) { o.model.dropout = 0, o.model.hidden_layers = 0; },
         [](TrainingOptions &o) { o.schedule = Schedule::exponential, o.pretrain_schedule = Schedule::constant; }};
@@ -207,7 +225,11 @@ TEST(Trainer, EveryOptionOfTheObjectivesTrains) {
         EXPECT_LT(run.epochs[5].loss, run.epochs[0].loss);
         EXPECT_LT(run.epochs[11].loss, run.epochs[6].loss);
         EXPECT_EQ(run.model.config.class_head,
-                  options.loss == SupervisedLoss::full_loss ? ClassHead::sigmoid : ClassHead::softmax);
+                  options.loss == SupervisedLoss::cross_entropy ? ClassHead::softmax : ClassHead::sigmoid);
+        EXPECT_EQ(run.model.tensors.count("loc_dec.weight"), options.objective == Objective::l2_regression ? 1u : 0u);
+        EXPECT_EQ(run.model.tensors.count("user_emb.weight"),
+                  options.loss == SupervisedLoss::full_loss_user ? 1u : 0u);
+        EXPECT_NO_THROW(Model(run.model.config, {"a", "b", "c"}, run.model.tensors));
     }
 }
 
@@ -250,6 +272,117 @@ TEST(Trainer, GoesOnFromAGivenModel) {
     EXPECT_EQ(error_of([&] { make_trainer(options, data); }).kind(), ErrorKind::invalid_data);
 }
 
+TEST(Trainer, KeepsALocationDecoderThatItDoesNotTrain) {
+    const ToyData toy(200);
+    TrainingOptions options = small_options();
+    options.objective = Objective::l2_regression;
+    options.pretrain_epochs = 2;
+    options.epochs = 1;
+    const TrainedModel first = train(options, toy.view()).model;
+    EXPECT_EQ(first.config.image_side, ImageSide::location_decoder);
+    TrainingData data = toy.view();
+    data.initial = &first.tensors;
+    options.objective = Objective::mc;
+    options.pretrain_epochs = 0;
+    options.encoder_learning_rate = 0;
+    const TrainedModel second = train(options, data).model;
+    EXPECT_EQ(second.config.image_side, ImageSide::location_decoder);
+    EXPECT_EQ(second.config.image_dim, 8);
+    EXPECT_EQ(second.tensors.at("loc_dec.weight").values, first.tensors.at("loc_dec.weight").values);
+}
+
+TEST(Trainer, ALossWithUsersNeedsUsers) {
+    const ToyData toy(100);
+    TrainingOptions options = small_options();
+    options.loss = SupervisedLoss::full_loss_user;
+    TrainingData data = toy.view();
+    data.users = nullptr;
+    const Error error = error_of([&] { make_trainer(options, data); });
+    EXPECT_EQ(error.kind(), ErrorKind::invalid_parameter);
+    EXPECT_NE(error.hint().find("observer"), std::string::npos);
+    data.classes = nullptr;
+    EXPECT_NO_THROW(make_trainer(options, data)) << "pre-training alone looks at no users";
+}
+
+TEST(Trainer, LearnsATemperature) {
+    const ToyData toy(300);
+    TrainingOptions options = small_options();
+    options.learn_temperature = true;
+    options.pretrain_epochs = 10;
+    options.epochs = 0;
+    options.weight_negative = options.weight_dropout = 0;
+    options.pretrain_learning_rate = 0.01;
+    const FinishedRun run = train(options, toy.view());
+    const Tensor &scale = run.model.tensors.at("logit_scale");
+    EXPECT_EQ(scale.shape, std::vector<int64_t>{1});
+    EXPECT_GT(scale.values[0], std::log(1 / 0.5) + 0.05) << "a sharper softmax fits better";
+    options.learn_temperature = false;
+    EXPECT_LT(run.epochs[9].loss, train(options, toy.view()).epochs[9].loss);
+    options.learn_temperature = true;
+    options.pretrain_learning_rate = 1;
+    options.temperature_in_batch = 0.011;
+    EXPECT_LE(train(options, toy.view()).model.tensors.at("logit_scale").values[0], std::log(100.0f));
+    options.objective = Objective::nce;
+    EXPECT_EQ(train(options, toy.view()).model.tensors.count("logit_scale"), 0u);
+}
+
+TEST(Trainer, FewerLabelsAreStillPretrainedOn) {
+    const ToyData toy(600);
+    TrainingOptions options = small_options();
+    options.pretrain_epochs = options.epochs = 2;
+    const FinishedRun all = train(options, toy.view());
+    options.label_ratio = 0.1;
+    const FinishedRun few = train(options, toy.view()), again = train(options, toy.view());
+    EXPECT_EQ(few.epochs[1].loss, all.epochs[1].loss) << "pre-training goes through every row";
+    EXPECT_NE(few.epochs[3].loss, all.epochs[3].loss);
+    expect_equal_tensors(few.model.tensors, again.model.tensors);
+}
+
+TEST(Trainer, SamplingOfRowsIsRepeatableAndNeedsClasses) {
+    const ToyData toy(300);
+    TrainingOptions options = small_options();
+    options.pretrain_epochs = options.epochs = 2;
+    const FinishedRun plain = train(options, toy.view());
+    TrainingData no_labels = toy.view();
+    no_labels.classes = nullptr;
+    const FinishedRun plain_without = train(options, no_labels);
+    options.max_rows_per_class = 20;
+    options.balance_classes = true;
+    options.label_ratio = 0.5;
+    const FinishedRun drawn = train(options, toy.view()), again = train(options, toy.view());
+    expect_equal_tensors(drawn.model.tensors, again.model.tensors);
+    EXPECT_NE(drawn.epochs[0].loss, plain.epochs[0].loss);
+    expect_equal_tensors(train(options, no_labels).model.tensors, plain_without.model.tensors);
+    ToyData same(50);
+    std::fill(same.classes.begin(), same.classes.end(), 0);
+    options.balance_classes = false;
+    options.max_rows_per_class = 1;
+    options.epochs = 0;
+    EXPECT_EQ(error_of([&] { make_trainer(options, same.view()); }).kind(), ErrorKind::invalid_parameter);
+}
+
+TEST(Trainer, Bfloat16TrainsAsFloat32DoesAndLeavesFloat32) {
+    const ToyData toy(400);
+    for (Objective objective : {Objective::mc, Objective::mc_symmetric, Objective::nce, Objective::l2_regression}) {
+        SCOPED_TRACE(to_string(objective));
+        TrainingOptions options = small_options();
+        options.objective = objective;
+        const FinishedRun exact = train(options, toy.view());
+        options.precision = Precision::bfloat16;
+        const FinishedRun rounded = train(options, toy.view());
+        EXPECT_NEAR(rounded.epochs[14].loss / exact.epochs[14].loss, 1, 0.03);
+        EXPECT_NEAR(rounded.epochs[29].loss / exact.epochs[29].loss, 1, 0.08);
+        EXPECT_NE(rounded.epochs[14].loss, exact.epochs[14].loss);
+        const auto between = [](float value) {  // more digits than bfloat16 has
+            uint32_t bits;
+            std::memcpy(&bits, &value, sizeof bits);
+            return (bits & 0xffff) != 0;
+        };
+        const std::vector<float> &weights = rounded.model.tensors.at("spa_enc.ffn.layers.0.linear.weight").values;
+        EXPECT_TRUE(std::any_of(weights.begin(), weights.end(), between));
+    }
+}
+
 TEST(Trainer, SlicesAreShort) {
     const ToyData toy(3000);
     TrainingOptions options = small_options();
@@ -285,6 +418,8 @@ TEST(Trainer, DataThatCannotBeTrainedOnIsAnError) {
         {"one class", [](ToyData &t, TrainingData &) { std::fill(t.classes.begin(), t.classes.end(), 1); }},
         {"class too large", [](ToyData &t, TrainingData &) { t.classes[5] = 3; }},
         {"class too small", [](ToyData &t, TrainingData &) { t.classes[5] = -2; }},
+        {"user too large", [](ToyData &t, TrainingData &) { t.users[5] = 5; }},
+        {"user too small", [](ToyData &t, TrainingData &) { t.users[5] = -2; }},
         {"NaN feature", [=](ToyData &t, TrainingData &) { t.features[17] = nan; }},
         {"infinite feature", [=](ToyData &t, TrainingData &) { t.features.back() = infinity; }},
         {"NaN longitude", [=](ToyData &t, TrainingData &) { t.lonlat[6] = nan; }},
