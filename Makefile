@@ -71,7 +71,7 @@ POSTGRES_OBJS := $(call objects,src/postgres/*.cpp)
 OPTIONS_OBJS := $(call objects,src/training/options*.cpp)
 TORCH_OBJS := $(filter-out $(OPTIONS_OBJS),$(TRAINING_OBJS))
 ENCODER_TEST_OBJS := $(call objects,test/unit/encoder*.cpp)
-TRAINING_TEST_OBJS := $(call objects,test/unit/training*.cpp)
+TRAINING_TEST_OBJS := $(call objects,test/unit/training*.cpp test/unit/host_device.cpp)
 UNIT_TESTS := $(if $(ENCODER_TEST_OBJS),build/encoder_test) $(if $(TRAINING_TEST_OBJS),build/training_test)
 # Programs of the benchmark: one a file, those named torch_* with LibTorch.
 TORCH_BENCH_OBJS := $(call objects,bench/torch_*.cpp)

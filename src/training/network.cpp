@@ -231,7 +231,10 @@ at::Tensor Network::class_scores(const at::Tensor &embeddings) const {
     return apply(class_head_, embeddings);
 }
 
-at::Tensor Network::user_embeddings(const at::Tensor &users) const { return users_.index_select(0, users); }
+at::Tensor Network::user_embeddings(const at::Tensor &users) const {
+    // Not index_select, which LibTorch 1.13 lacks on `meta`.
+    return users_.gather(0, users.unsqueeze(1).expand({users.size(0), users_.size(1)}));
+}
 
 at::Tensor Network::user_class_scores(const at::Tensor &user_embeddings) const {
     return apply({class_head_.weight, {}}, user_embeddings);

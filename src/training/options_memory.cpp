@@ -49,6 +49,14 @@ double floats_a_pair(const TrainingOptions &options) {
     return 0;
 }
 
+// What drawing the rows of an epoch takes: the rows by class, and twice those drawn, which
+// balanced classes may repeat.
+double draw_bytes(const TrainingOptions &options, double rows, int class_count) {
+    if (class_count == 0 || (options.max_rows_per_class == 0 && !options.balance_classes)) return 0;
+    const double repeated = options.balance_classes ? double(class_count) * options.max_rows_per_class : 0;
+    return 8 * (rows + 2 * std::max(rows, repeated));
+}
+
 }  // namespace
 
 int64_t estimate_memory(const TrainingOptions &options, int64_t rows, int image_dim, int class_count,
@@ -56,9 +64,8 @@ int64_t estimate_memory(const TrainingOptions &options, int64_t rows, int image_
     const Sizes sizes = network_sizes(options, image_dim, class_count, user_count);
     const double n = static_cast<double>(rows), batch = std::min<double>(options.batch_size, n);
     const double batch2 = std::min<double>(options.fine_tune_batch_size, n);
-    const bool draws_rows = options.max_rows_per_class > 0 || options.balance_classes;
-    const double ids = (user_count > 0 ? 4 : 0) + (draws_rows ? 2 * 8 : 0);
-    const double data = n * (4.0 * image_dim + 2 * 8 + 4 + 1 + 8 + ids);
+    const double data = n * (4.0 * image_dim + 2 * 8 + 4 + 1 + 8 + (user_count > 0 ? 4 : 0)) +
+                        draw_bytes(options, n, class_count);
     const double cache = std::min<double>(n * sizes.features * 4, static_cast<double>(position_cache_limit));
     const double per_row = 2 * sizes.features + sizes.activations;
     // Stage 1: rows, dropout twins and negatives, images (of which L2 regression also makes its own), and pairs.

@@ -49,9 +49,9 @@ struct EpochSums {
 
 class TwoStageTrainer : public Trainer {
 public:
-    TwoStageTrainer(const TrainingOptions &options, const TrainingData &data)
+    TwoStageTrainer(const at::TensorOptions &device, const TrainingOptions &options, const TrainingData &data)
         : options_(options), data_(data), config_(complete_config(options, data)),
-          device_(tensor_options(options.device)), plans_(plan_stages(options, data)),
+          device_(device), plans_(plan_stages(options, data)),
           position_tensors_(draw_position_tensors(config_, data, options.seed)),
           samples_(data_, config_, device_, position_tensors_),
           network_(config_, samples_.feature_dim(), device_, options.seed, network_settings(options)),
@@ -248,11 +248,16 @@ private:
 }  // namespace
 
 std::unique_ptr<Trainer> make_trainer(const TrainingOptions &options, const TrainingData &data) {
+    return guarded([&] { return make_trainer_on(tensor_options(options.device), options, data); });
+}
+
+std::unique_ptr<Trainer> make_trainer_on(const at::TensorOptions &device, const TrainingOptions &options,
+                                         const TrainingData &data) {
     return guarded([&]() -> std::unique_ptr<Trainer> {
         validate(options);
         check_rows(data);
         prepare_process(options.threads);
-        return std::make_unique<TwoStageTrainer>(options, data);
+        return std::make_unique<TwoStageTrainer>(device, options, data);
     });
 }
 

@@ -101,7 +101,7 @@ struct TrainingLibrary {
     int (*cuda_devices)();
 };
 
-constexpr int training_library_version = 1;
+constexpr int training_library_version = 2;
 
 }  // namespace csp
 

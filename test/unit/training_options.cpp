@@ -319,6 +319,10 @@ TEST(Options, MemoryEstimateGrowsWithWhatNeedsMemory) {
         EXPECT_GT(estimate_memory(more, 100000, 64, 10), estimate_memory(large, 100000, 64, 10));
     EXPECT_LT(estimate_memory(regression, 100000, 64, 10), estimate_memory(large, 100000, 64, 10));
     EXPECT_GT(estimate_memory(options, 100000, 64, 10, 1000000), base + int64_t{1000000} * 256 * 4 * 4);
+    TrainingOptions repeating = options;
+    repeating.balance_classes = true;
+    repeating.max_rows_per_class = 1000000;
+    EXPECT_GT(estimate_memory(repeating, 100000, 64, 1000) - base, int64_t{1000} * 1000000 * 8 * 2);
     EXPECT_GT(estimate_memory(options, INT64_MAX / 2, 1 << 30, 10), INT64_MAX / 2);
 }
 
