@@ -3,6 +3,7 @@
 // The overloads of a function share one C symbol: the model argument, where there is one,
 // is the last, and PG_NARGS() tells.
 #include "arrays.h"
+#include "dates.h"
 #include "geometry.h"
 #include "guard.h"
 #include "model_cache.h"
@@ -15,14 +16,36 @@ using namespace csp::server;
 
 namespace {
 
+// Whether the functions of a kind are told when the observation was made: a timestamp then stands before the model.
+enum class Dated { no, yes };
+
 // The model of a call whose own arguments are `arguments`, one more naming the model.
+template <Dated dated>
 const Model &call_model(FunctionCallInfo fcinfo, int arguments) {
-    return model_of_call(fcinfo, PG_NARGS() > arguments ? arguments : -1);
+    arguments += dated == Dated::yes;
+    const Model &model = model_of_call(fcinfo, PG_NARGS() > arguments ? arguments : -1);
+    if (dated == Dated::yes && !model.config().dates)
+        throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "the model knows no dates",
+                       "It was trained without the time of the observations.",
+                       "Leave the timestamp out, or train with the option observed_at.");
+    return model;
 }
 
-std::vector<float> embedding_of(const Model &model, const LonLat &place) {
+// Where and, for a dated call, when. arguments: as in call_model.
+template <Dated dated>
+void embed_call(FunctionCallInfo fcinfo, int arguments, const Model &model, const LonLat &place, float *out) {
+    if constexpr (dated == Dated::yes) {
+        const float date = part_of_year(PG_GETARG_TIMESTAMPTZ(arguments));
+        model.embed(&place.lon, &date, 1, out);
+    } else {
+        model.embed(&place.lon, 1, out);
+    }
+}
+
+template <Dated dated>
+std::vector<float> embedding_of(FunctionCallInfo fcinfo, int arguments, const Model &model, const LonLat &place) {
     std::vector<float> embedding(model.config().embedding_dim);
-    model.embed(&place.lon, 1, embedding.data());
+    embed_call<dated>(fcinfo, arguments, model, place, embedding.data());
     return embedding;
 }
 
@@ -40,9 +63,7 @@ void require_image_side(const Model &model) {
                        "Train with the argument features => 'column' to compare places with images.");
 }
 
-std::vector<float> probabilities_at(const Model &model, const LonLat &place) {
-    require_class_head(model);
-    std::vector<float> embedding = embedding_of(model, place);
+std::vector<float> probabilities_of(const Model &model, const std::vector<float> &embedding) {
     std::vector<float> probabilities(model.config().class_count);
     model.probabilities(embedding.data(), 1, probabilities.data());
     return probabilities;
@@ -83,8 +104,7 @@ std::vector<int> largest(const std::vector<float> &values, int k) {
     return order;
 }
 
-void return_classes(FunctionCallInfo fcinfo, const Model &model, const LonLat &place, int k) {
-    std::vector<float> probabilities = probabilities_at(model, place);
+void return_classes(FunctionCallInfo fcinfo, const Model &model, const std::vector<float> &probabilities, int k) {
     auto *result = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
     int rank = 0;
     for (int index : largest(probabilities, k)) {
@@ -98,94 +118,148 @@ void return_classes(FunctionCallInfo fcinfo, const Model &model, const LonLat &p
     }
 }
 
-}  // namespace
-
-extern "C" {
-
-PG_FUNCTION_INFO_V1(csp_embed);
-PG_FUNCTION_INFO_V1(csp_embed_image);
-PG_FUNCTION_INFO_V1(csp_similarity);
-PG_FUNCTION_INFO_V1(csp_probabilities);
-PG_FUNCTION_INFO_V1(csp_probability);
-PG_FUNCTION_INFO_V1(csp_classify);
-
-// csp_embed(location [, model]) -> real[]
-Datum csp_embed(PG_FUNCTION_ARGS) {
+// csp_embed(location [, observed_at] [, model]) -> real[]
+template <Dated dated>
+Datum embed(FunctionCallInfo fcinfo) {
     return guard([&]() -> Datum {
         auto place = location_from_datum(PG_GETARG_DATUM(0));
         if (!place)
             PG_RETURN_NULL();
-        const Model &model = call_model(fcinfo, 1);
+        const Model &model = call_model<dated>(fcinfo, 1);
         ArrayType *embedding = make_real_array(model.config().embedding_dim);
-        model.embed(&place->lon, 1, real_array_data(embedding));
+        embed_call<dated>(fcinfo, 1, model, *place, real_array_data(embedding));
         PG_RETURN_ARRAYTYPE_P(embedding);
     });
 }
 
-// csp_embed_image(features [, model]) -> real[]
-Datum csp_embed_image(PG_FUNCTION_ARGS) {
-    return guard([&]() -> Datum {
-        const Model &model = call_model(fcinfo, 1);
-        require_image_side(model);
-        FeatureSpan features = features_from_datum(PG_GETARG_DATUM(0), model.config().image_dim);
-        ArrayType *embedding = make_real_array(model.config().embedding_dim);
-        model.embed_image(features.values, 1, real_array_data(embedding));
-        PG_RETURN_ARRAYTYPE_P(embedding);
-    });
-}
-
-// csp_similarity(location, features [, model]) -> real
-Datum csp_similarity(PG_FUNCTION_ARGS) {
+// csp_similarity(location, features [, observed_at] [, model]) -> real
+template <Dated dated>
+Datum similarity(FunctionCallInfo fcinfo) {
     return guard([&]() -> Datum {
         auto place = location_from_datum(PG_GETARG_DATUM(0));
         if (!place)
             PG_RETURN_NULL();
-        const Model &model = call_model(fcinfo, 2);
+        const Model &model = call_model<dated>(fcinfo, 2);
         require_image_side(model);
         FeatureSpan features = features_from_datum(PG_GETARG_DATUM(1), model.config().image_dim);
-        std::vector<float> location_embedding = embedding_of(model, *place);
+        std::vector<float> location_embedding = embedding_of<dated>(fcinfo, 2, model, *place);
         PG_RETURN_FLOAT4(model.similarity(location_embedding.data(), features.values));
     });
 }
 
-// csp_probabilities(location [, model]) -> real[]
-Datum csp_probabilities(PG_FUNCTION_ARGS) {
+// csp_probabilities(location [, observed_at] [, model]) -> real[]
+template <Dated dated>
+Datum probabilities(FunctionCallInfo fcinfo) {
     return guard([&]() -> Datum {
         auto place = location_from_datum(PG_GETARG_DATUM(0));
         if (!place)
             PG_RETURN_NULL();
-        const Model &model = call_model(fcinfo, 1);
-        std::vector<float> probabilities = probabilities_at(model, *place);
+        const Model &model = call_model<dated>(fcinfo, 1);
+        require_class_head(model);
+        std::vector<float> probabilities = probabilities_of(model, embedding_of<dated>(fcinfo, 1, model, *place));
         ArrayType *result = make_real_array(probabilities.size());
         std::copy(probabilities.begin(), probabilities.end(), real_array_data(result));
         PG_RETURN_ARRAYTYPE_P(result);
     });
 }
 
-// csp_probability(location, label [, model]) -> real
-Datum csp_probability(PG_FUNCTION_ARGS) {
+// csp_probability(location, label [, observed_at] [, model]) -> real
+template <Dated dated>
+Datum probability(FunctionCallInfo fcinfo) {
     return guard([&]() -> Datum {
         auto place = location_from_datum(PG_GETARG_DATUM(0));
         if (!place)
             PG_RETURN_NULL();
-        const Model &model = call_model(fcinfo, 2);
+        const Model &model = call_model<dated>(fcinfo, 2);
         int index = class_of_label(model, text_argument(fcinfo, 1));
-        std::vector<float> embedding = embedding_of(model, *place);
+        std::vector<float> embedding = embedding_of<dated>(fcinfo, 2, model, *place);
         PG_RETURN_FLOAT4(model.probability(embedding.data(), index));
     });
 }
 
-// csp_classify(location, k [, model]) -> setof (rank, label, probability)
-Datum csp_classify(PG_FUNCTION_ARGS) {
+// csp_classify(location, k [, observed_at] [, model]) -> setof (rank, label, probability)
+template <Dated dated>
+Datum classify(FunctionCallInfo fcinfo) {
     return guard([&]() -> Datum {
         server_call([&] { InitMaterializedSRF(fcinfo, 0); });
         int k = PG_GETARG_INT32(1);
         if (k < 1)
             throw Error(ErrorKind::invalid_parameter, "number of classes must be positive, not " + std::to_string(k));
         auto place = location_from_datum(PG_GETARG_DATUM(0));
-        if (place)
-            return_classes(fcinfo, call_model(fcinfo, 2), *place, k);
+        if (!place)
+            PG_RETURN_NULL();
+        const Model &model = call_model<dated>(fcinfo, 2);
+        require_class_head(model);
+        return_classes(fcinfo, model, probabilities_of(model, embedding_of<dated>(fcinfo, 2, model, *place)), k);
         PG_RETURN_NULL();
+    });
+}
+
+}  // namespace
+
+extern "C" {
+
+PG_FUNCTION_INFO_V1(csp_embed);
+PG_FUNCTION_INFO_V1(csp_embed_at);
+PG_FUNCTION_INFO_V1(csp_similarity);
+PG_FUNCTION_INFO_V1(csp_similarity_at);
+PG_FUNCTION_INFO_V1(csp_probabilities);
+PG_FUNCTION_INFO_V1(csp_probabilities_at);
+PG_FUNCTION_INFO_V1(csp_probability);
+PG_FUNCTION_INFO_V1(csp_probability_at);
+PG_FUNCTION_INFO_V1(csp_classify);
+PG_FUNCTION_INFO_V1(csp_classify_at);
+PG_FUNCTION_INFO_V1(csp_embed_image);
+
+Datum csp_embed(PG_FUNCTION_ARGS) {
+    return embed<Dated::no>(fcinfo);
+}
+
+Datum csp_embed_at(PG_FUNCTION_ARGS) {
+    return embed<Dated::yes>(fcinfo);
+}
+
+Datum csp_similarity(PG_FUNCTION_ARGS) {
+    return similarity<Dated::no>(fcinfo);
+}
+
+Datum csp_similarity_at(PG_FUNCTION_ARGS) {
+    return similarity<Dated::yes>(fcinfo);
+}
+
+Datum csp_probabilities(PG_FUNCTION_ARGS) {
+    return probabilities<Dated::no>(fcinfo);
+}
+
+Datum csp_probabilities_at(PG_FUNCTION_ARGS) {
+    return probabilities<Dated::yes>(fcinfo);
+}
+
+Datum csp_probability(PG_FUNCTION_ARGS) {
+    return probability<Dated::no>(fcinfo);
+}
+
+Datum csp_probability_at(PG_FUNCTION_ARGS) {
+    return probability<Dated::yes>(fcinfo);
+}
+
+Datum csp_classify(PG_FUNCTION_ARGS) {
+    return classify<Dated::no>(fcinfo);
+}
+
+Datum csp_classify_at(PG_FUNCTION_ARGS) {
+    return classify<Dated::yes>(fcinfo);
+}
+
+// csp_embed_image(features [, model]) -> real[]
+Datum csp_embed_image(PG_FUNCTION_ARGS) {
+    return guard([&]() -> Datum {
+        const Model &model = call_model<Dated::no>(fcinfo, 1);
+        require_image_side(model);
+        FeatureSpan features = features_from_datum(PG_GETARG_DATUM(0), model.config().image_dim);
+        ArrayType *embedding = make_real_array(model.config().embedding_dim);
+        model.embed_image(features.values, 1, real_array_data(embedding));
+        PG_RETURN_ARRAYTYPE_P(embedding);
     });
 }
 

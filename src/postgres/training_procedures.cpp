@@ -83,8 +83,9 @@ RunRequest request_from_arguments(FunctionCallInfo fcinfo) {
 
 void check_request(FunctionCallInfo fcinfo, RunRequest &request) {
     require_model_rights(request.model, GetUserId());
-    request.query = resolve_training_query(request.source, text_or_empty(fcinfo, arg_location),
-                                           text_or_empty(fcinfo, arg_features), text_or_empty(fcinfo, arg_label));
+    request.query = resolve_training_query(
+        request.source, {text_or_empty(fcinfo, arg_location), text_or_empty(fcinfo, arg_features),
+                         text_or_empty(fcinfo, arg_label), request.options.observed_at, request.options.observer});
     if (!request.query.has_features && !request.query.has_label)
         throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "there is nothing to learn from",
                        "Neither features nor label names a column.",

@@ -2,6 +2,7 @@
 #include "training_rows.h"
 
 #include "arrays.h"
+#include "dates.h"
 #include "geometry.h"
 #include "spi.h"
 
@@ -31,6 +32,8 @@ public:
 
     TrainingRows finish() {
         sort_labels();
+        rows_.user_count = int(user_index_.size());
+        sort_by_name(user_index_, rows_.users);
         return std::move(rows_);
     }
 
@@ -40,10 +43,12 @@ private:
     }
 
     void add_row(HeapTuple tuple, TupleDesc descriptor) {
-        bool no_location, no_features, no_label;
+        bool no_location, no_features, no_label, no_date, no_observer;
         Datum location = SPI_getbinval(tuple, descriptor, 1, &no_location);
         Datum features = SPI_getbinval(tuple, descriptor, 2, &no_features);
         Datum label = SPI_getbinval(tuple, descriptor, 3, &no_label);
+        Datum date = SPI_getbinval(tuple, descriptor, 4, &no_date);
+        Datum observer = SPI_getbinval(tuple, descriptor, 5, &no_observer);
 
         std::optional<LonLat> place;
         if (!no_location)
@@ -56,11 +61,19 @@ private:
             ++rows_.skipped_features;
             return;
         }
+        if (query_.has_date && no_date) {
+            ++rows_.skipped_date;
+            return;
+        }
+        if (query_.has_date)
+            rows_.dates.push_back(part_of_year(DatumGetTimestampTz(date)));
         if (query_.has_features)
             add_features(features);
+        if (query_.has_observer)
+            rows_.users.push_back(no_observer ? -1 : number_of(observer, user_index_));
         rows_.lonlat.push_back(place->lon);
         rows_.lonlat.push_back(place->lat);
-        rows_.classes.push_back(no_label ? -1 : class_of(label));
+        rows_.classes.push_back(no_label ? -1 : number_of(label, class_index_));
         rows_.unlabelled += no_label;
         check_memory();
     }
@@ -74,43 +87,49 @@ private:
         rows_.features.insert(rows_.features.end(), features.values, features.values + features.length);
     }
 
-    int32_t class_of(Datum value) {
+    using Index = std::map<std::string, int32_t>;
+
+    // Numbers texts as they come.
+    static int32_t number_of(Datum value, Index &index) {
         auto *text_value = server_call([value] { return DatumGetTextPP(value); });
-        std::string label(VARDATA_ANY(text_value), VARSIZE_ANY_EXHDR(text_value));
-        auto entry = class_index_.emplace(std::move(label), int32_t(class_index_.size())).first;
-        return entry->second;
+        std::string name(VARDATA_ANY(text_value), VARSIZE_ANY_EXHDR(text_value));
+        return index.emplace(std::move(name), int32_t(index.size())).first->second;
     }
 
     void check_memory() const {
         int64_t bytes = int64_t(rows_.features.capacity()) * sizeof(float) + rows_.lonlat.capacity() * sizeof(double) +
-                        rows_.classes.capacity() * sizeof(int32_t);
+                        (rows_.classes.capacity() + rows_.dates.capacity() + rows_.users.capacity()) * sizeof(int32_t);
         if (bytes > memory_limit_)
             throw Error(ErrorKind::out_of_memory, "the training rows do not fit into csp.training_memory",
                         "After " + std::to_string(rows_.read) + " rows they take " + std::to_string(bytes >> 20) + " MB.",
                         "Raise csp.training_memory, or train on fewer rows, for example with a SELECT with TABLESAMPLE.");
     }
 
-    // Classes were numbered as they came; labels in byte order make the numbers a matter of
-    // the data alone.
     void sort_labels() {
-        std::vector<int32_t> position(class_index_.size());
-        for (const auto &[label, index] : class_index_) {
-            position[index] = int32_t(rows_.labels.size());
+        for (const auto &[label, index] : class_index_)
             rows_.labels.push_back(label);
-        }
+        sort_by_name(class_index_, rows_.classes);
         rows_.label_rows.assign(rows_.labels.size(), 0);
-        for (int32_t &index : rows_.classes) {
-            if (index < 0)
-                continue;
-            index = position[index];
-            ++rows_.label_rows[index];
-        }
+        for (int32_t index : rows_.classes)
+            if (index >= 0)
+                ++rows_.label_rows[index];
+    }
+
+    // Numbers in byte order of the names: a matter of the data alone.
+    static void sort_by_name(const Index &index, std::vector<int32_t> &numbers) {
+        std::vector<int32_t> position(index.size());
+        int32_t next = 0;
+        for (const auto &[name, number] : index)
+            position[number] = next++;
+        for (int32_t &number : numbers)
+            number = number < 0 ? number : position[number];
     }
 
     const TrainingQuery &query_;
     int64_t memory_limit_;
     TrainingRows rows_;
-    std::map<std::string, int32_t> class_index_;
+    Index class_index_;
+    Index user_index_;
 };
 
 // A number in [0, 1) from a place and a seed (finalizer of splitmix64).
@@ -177,6 +196,9 @@ TrainingData TrainingRows::data(const TrainingQuery &query) const {
     data.image_dim = query.has_features ? image_dim : 0;
     data.classes = query.has_label ? classes.data() : nullptr;
     data.class_count = query.has_label ? int(labels.size()) : 0;
+    data.dates = query.has_date ? dates.data() : nullptr;
+    data.users = query.has_observer ? users.data() : nullptr;
+    data.user_count = query.has_observer ? user_count : 0;
     data.validation = validation.data();
     return data;
 }

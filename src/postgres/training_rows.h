@@ -12,6 +12,9 @@ struct TrainingRows {
     std::vector<double> lonlat;
     std::vector<float> features;
     std::vector<int32_t> classes;      // index into labels; -1: no label
+    std::vector<float> dates;          // part of the year; empty without dates
+    std::vector<int32_t> users;        // numbers of observers, -1: nobody known; empty without observers
+    int user_count = 0;
     std::vector<uint8_t> validation;   // 1: held out
     std::vector<std::string> labels;   // sorted
     std::vector<int64_t> label_rows;   // rows of each label
@@ -20,6 +23,7 @@ struct TrainingRows {
     int64_t read = 0;
     int64_t skipped_location = 0;   // NULL or empty
     int64_t skipped_features = 0;   // NULL
+    int64_t skipped_date = 0;       // NULL
     int64_t unlabelled = 0;
 
     // Borrows from this object.

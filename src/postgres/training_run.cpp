@@ -104,6 +104,8 @@ std::optional<StoredRun> load_run(int64 run) {
     stored.request.query.has_label = DatumGetBool(rows.datum(0, 5, is_null));
     stored.owner = DatumGetObjectId(rows.datum(0, 6, is_null));
     stored.request.options = read_options(run);
+    stored.request.query.has_date = !stored.request.options.observed_at.empty();
+    stored.request.query.has_observer = !stored.request.options.observer.empty();
     stored.settings = read_settings(run);
     return stored;
 }
@@ -120,7 +122,7 @@ void mark_phase(int64 run, const char *phase) {
 
 void record_rows(int64 run, const TrainingRows &rows, int64 memory_estimate) {
     SpiArguments arguments;
-    arguments.add(run).add(int64(rows.read)).add(int64(rows.skipped_location + rows.skipped_features));
+    arguments.add(run).add(int64(rows.read)).add(int64(rows.skipped_location + rows.skipped_features + rows.skipped_date));
     arguments.add(int64(rows.unlabelled)).add(memory_estimate);
     write("UPDATE csp.run SET rows_read = $2, rows_skipped = $3, rows_unlabelled = $4, memory_estimate = $5 "
           "WHERE id OPERATOR(pg_catalog.=) $1",

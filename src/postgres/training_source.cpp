@@ -133,7 +133,7 @@ const Column &find_column(const std::vector<Column> &columns, const std::string 
     if (found == nullptr)
         throw SqlError(ERRCODE_UNDEFINED_COLUMN, "column \"" + name + "\" does not exist in the source",
                        list_columns(columns),
-                       std::string("Argument ") + role + " is the name of a column; use a SELECT as source to compute one.");
+                       std::string(role) + " is the name of a column; use a SELECT as source to compute one.");
     return *found;
 }
 
@@ -145,7 +145,7 @@ bool is_location_type(Oid type) { return type == postgis_geometry_type() || type
 
 Column location_column(const std::vector<Column> &columns, const std::string &name) {
     if (!name.empty()) {
-        Column column = find_column(columns, name, "location");
+        Column column = find_column(columns, name, "Argument location");
         if (!is_location_type(column.type))
             throw SqlError(ERRCODE_DATATYPE_MISMATCH,
                            "column \"" + name + "\" is of type " + type_name(column.type) +
@@ -180,6 +180,14 @@ void require_feature_type(const Column &column) {
                        {}, "Arrays of numbers and pgvector's vector and halfvec will do.");
 }
 
+void require_date_type(const Column &column) {
+    if (column.type != DATEOID && column.type != TIMESTAMPOID && column.type != TIMESTAMPTZOID)
+        throw SqlError(ERRCODE_DATATYPE_MISMATCH,
+                       "column \"" + column.name + "\" is of type " + type_name(column.type) +
+                           ", but observed_at must be of type date or timestamp",
+                       {}, "Cast it in a SELECT given as source.");
+}
+
 std::string quoted(const std::string &name) {
     return server_call([&] { return quote_identifier(name.c_str()); });
 }
@@ -196,25 +204,29 @@ void check_privileges(const std::string &sql) {
 
 }  // namespace
 
-TrainingQuery resolve_training_query(const std::string &source, const std::string &location,
-                                     const std::string &features, const std::string &label) {
+TrainingQuery resolve_training_query(const std::string &source, const TrainingColumns &names) {
     std::string from = looks_like_query(source) ? "(" + single_select(source) + "\n) AS source"
                                                 : qualified_relation(source) + " AS source";
     std::vector<Column> columns = columns_of(from);
 
     TrainingQuery query;
-    query.has_features = !features.empty();
-    query.has_label = !label.empty();
-    query.sql = "SELECT source." + quoted(location_column(columns, location).name);
-    if (query.has_features) {
-        const Column &column = find_column(columns, features, "features");
-        require_feature_type(column);
-        query.sql += ", source." + quoted(column.name) + "::pg_catalog.float4[]";
-    } else {
-        query.sql += ", NULL::pg_catalog.float4[]";
-    }
-    query.sql += query.has_label ? ", source." + quoted(find_column(columns, label, "label").name) + "::pg_catalog.text"
-                                 : std::string(", NULL::pg_catalog.text");
+    query.has_features = !names.features.empty();
+    query.has_label = !names.label.empty();
+    query.has_date = !names.observed_at.empty();
+    query.has_observer = !names.observer.empty();
+    auto output = [&](const std::string &name, const char *role, void (*require)(const Column &), const char *type) {
+        if (name.empty())
+            return std::string(", NULL::") + type;
+        const Column &column = find_column(columns, name, role);
+        if (require != nullptr)
+            require(column);
+        return ", source." + quoted(column.name) + "::" + type;
+    };
+    query.sql = "SELECT source." + quoted(location_column(columns, names.location).name);
+    query.sql += output(names.features, "Argument features", require_feature_type, "pg_catalog.float4[]");
+    query.sql += output(names.label, "Argument label", nullptr, "pg_catalog.text");
+    query.sql += output(names.observed_at, "Option observed_at", require_date_type, "pg_catalog.timestamptz");
+    query.sql += output(names.observer, "Option observer", nullptr, "pg_catalog.text");
     query.sql += " FROM " + from;
     check_privileges(query.sql);
     return query;

@@ -5,20 +5,26 @@
 
 namespace csp::server {
 
-// A query whose rows are (location geometry or geography, features real[], label text).
+// A query whose rows are (location geometry or geography, features real[], label text, observed_at timestamptz,
+// observer text).
 struct TrainingQuery {
     std::string sql;
     bool has_features = false;
     bool has_label = false;
+    bool has_date = false;
+    bool has_observer = false;
+};
+
+// The columns of the source; empty for none.
+struct TrainingColumns {
+    std::string location, features, label, observed_at, observer;
 };
 
 // Checks source and columns as the current user and composes the query; no row is read, no
-// function of the source runs. location: empty takes the only geometry or geography column;
-// features, label: empty for none. To be called between SPI_connect and SPI_finish.
+// function of the source runs. An empty location takes the only geometry or geography column. To be called between SPI_connect and SPI_finish.
 //
 // Errors: undefined_table, wrong_object_type, undefined_column, datatype_mismatch,
 // insufficient_privilege, and whatever is wrong with a SELECT.
-TrainingQuery resolve_training_query(const std::string &source, const std::string &location,
-                                     const std::string &features, const std::string &label);
+TrainingQuery resolve_training_query(const std::string &source, const TrainingColumns &names);
 
 }  // namespace csp::server

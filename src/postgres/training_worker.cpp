@@ -98,7 +98,7 @@ private:
         in_transaction([&] { rows_ = read_training_rows(request.query, request.options, limit); });
         require_rows();
         data_ = rows_.data(request.query);
-        int64_t estimate = estimate_memory(request.options, data_.rows, data_.image_dim, data_.class_count);
+        int64_t estimate = estimate_memory(request.options, data_.rows, data_.image_dim, data_.class_count, data_.user_count);
         write_transaction([&] { record_rows(run_, rows_, estimate); });
         if (estimate > limit)
             throw Error(ErrorKind::out_of_memory, "the training run does not fit into csp.training_memory",
@@ -111,7 +111,8 @@ private:
         if (rows_.classes.empty())
             throw Error(ErrorKind::invalid_data, "the source has no rows to train on",
                         "Of " + std::to_string(rows_.read) + " rows, " + std::to_string(rows_.skipped_location) +
-                            " have no location and " + std::to_string(rows_.skipped_features) + " have no features.");
+                            " have no location, " + std::to_string(rows_.skipped_features) + " no features and " +
+                            std::to_string(rows_.skipped_date) + " no date.");
     }
 
     void train() {
