@@ -53,7 +53,7 @@ struct ModelConfig {
     Harmonics harmonics = Harmonics::closed_form;
     WrapFeatures wrap_features = WrapFeatures::encode_cos_sin;
     // As the published code where that does not do what the papers mean (doc/encoders.md): for weights that
-    // were trained with it.
+    // were trained with it, and for training that is to be compared with it.
     bool published_defects = false;
     bool dates = false;  // the time of the year is an input too [use_date_feats]
 

@@ -52,7 +52,8 @@ ContrastiveLosses BatchLosses::contrastive(const RowIds &rows) {
     if (options_.objective == Objective::l2_regression) return regression(rows);
     const auto batch = static_cast<int64_t>(rows.size());
     std::vector<at::Tensor> inputs = {samples_.position_features(rows)};
-    if (options_.weight_dropout > 0) inputs.push_back(inputs.front());
+    if (options_.weight_dropout > 0)
+        inputs.push_back(samples_.twins_differ() ? samples_.twin_features(rows) : inputs.front());
     if (options_.weight_negative > 0) {
         inputs.push_back(
             random_places(rows.size() * static_cast<std::size_t>(options_.negatives)));

@@ -207,7 +207,7 @@ const std::vector<Option> &table() {
          "features of wrap and wrap_ffn, after geo_prior"},
         {"published_defects", "", BooleanField{FIELD(bool, model.published_defects)},
          "behave as the published code where that does not do what the papers mean: gridcellnorm, hexagridcell, sphereM+, "
-         "dfs, NeRF and tile"},
+         "dfs, NeRF, tile, and the dropout twins of wrap and wrap_ffn"},
         {"network", "",
          WordField{[] { return std::string("ffn, fcnet, siren, linear, diagonal"); },
                    [](const Options &o) { return std::string(to_string(o.model.network)); },

@@ -109,6 +109,21 @@ at::Tensor Samples::random_position_features(std::size_t count, NegativeSampler 
     return encode(lonlat, dates);
 }
 
+bool Samples::twins_differ() const {
+    const bool wrap = config_.position_encoding == "wrap" || config_.position_encoding == "wrap_ffn";
+    return wrap && config_.published_defects;
+}
+
+at::Tensor Samples::twin_features(const RowIds &rows) const {
+    std::vector<double> lonlat;
+    std::vector<float> dates;
+    for (int64_t row : rows) {
+        lonlat.insert(lonlat.end(), {data_.lonlat[2 * row] / 180, data_.lonlat[2 * row + 1] / 90});
+        if (data_.dates) dates.push_back(data_.dates[row]);
+    }
+    return encode(lonlat, dates);
+}
+
 RowIds Samples::random_rows(std::size_t count, RandomStream &random) const {
     RowIds rows;
     while (rows.size() < count) {

@@ -35,6 +35,11 @@ public:
     at::Tensor position_features(const RowIds &rows) const;                              // (n, feature_dim)
     at::Tensor random_position_features(std::size_t count, NegativeSampler sampler,
                                         RandomStream &random) const;                     // (count, feature_dim)
+    // The published wrap writes the scaled coordinates into its input: on a CPU the second pass of a batch, that of the
+    // dropout twins, scales them once more. With published_defects it does so here.
+    bool twins_differ() const;
+    at::Tensor twin_features(const RowIds &rows) const;  // (n, feature_dim)
+
     at::Tensor images(const RowIds &rows) const;                                         // (n, image_dim)
     at::Tensor classes(const RowIds &rows) const;                                        // (n) int64
     at::Tensor users(const RowIds &rows) const;                                          // (n) int64, -1: none

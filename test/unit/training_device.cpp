@@ -11,6 +11,7 @@
 #include "../../src/training/device.h"
 #include "../../src/training/make_trainer.h"
 #include "../../src/training/optimizer.h"
+#include "../../src/training/position_tensors.h"
 #include "../../src/training/stage_plan.h"
 #include "host_device.h"
 #include "training_support.h"
@@ -31,7 +32,7 @@ constexpr NegativeSampler samplers[] = {NegativeSampler::area, NegativeSampler::
 // One step of both stages; the tensors it leaves are on the device of `device`.
 void step_on(const at::TensorOptions &device, const TrainingOptions &options, const TrainingData &data) {
     const ModelConfig config = complete_config(options, data);
-    Samples samples(data, config, device);
+    Samples samples(data, config, device, draw_position_tensors(config, data, 1));
     while (samples.encode_some()) continue;
     Network network(config, samples.feature_dim(), device, 1, network_settings(options));
     BatchLosses batch_losses(options, samples, network);
@@ -72,6 +73,34 @@ TEST(Device, EveryCombinationStepsOnMeta) {
             }
         }
     }
+}
+
+// Calls body with the options of every position encoding with every network that goes with it.
+void for_each_architecture(const TrainingOptions &base, const std::function<void(const TrainingOptions &)> &body) {
+    for (const std::string &encoding : position_encoding_names()) {
+        for (NetworkKind network : {NetworkKind::ffn, NetworkKind::fcnet, NetworkKind::siren, NetworkKind::linear,
+                                    NetworkKind::diagonal}) {
+            if (network == NetworkKind::diagonal && encoding != "theorydiag") continue;
+            TrainingOptions options = base;
+            set_position_encoding(options.model, encoding);
+            options.model.frequencies = 4;
+            options.model.anchors = 8;
+            options.model.degrees = 4;
+            options.model.network = network;
+            options.model.diagonal_projection = true;
+            options.model.activation = base.model.activation;  // relu has no meta kernel in LibTorch 1.13
+            SCOPED_TRACE(encoding + " " + to_string(network));
+            body(options);
+        }
+    }
+}
+
+TEST(Device, EveryArchitectureStepsOnMeta) {
+    const ToyData toy(30);
+    const at::TensorOptions meta = at::TensorOptions(at::kMeta).dtype(at::kFloat);
+    TrainingOptions base = small_options();
+    base.model.layer_norm = false;
+    for_each_architecture(base, [&](const TrainingOptions &options) { step_on(meta, options, toy.view()); });
 }
 
 // Learning rates so small that Adam makes little of how a sum was rounded: it divides each
@@ -148,6 +177,15 @@ TEST(Device, EveryOptionRunsOnAnotherDevice) {
         options.model.activation = activation;
         expect_the_same_on_the_host_device(options, toy.view());
     }
+}
+
+TEST(Device, EveryArchitectureRunsOnAnotherDevice) {
+    const ToyData toy(60);
+    TrainingOptions base = short_options();
+    base.pretrain_epochs = base.epochs = 1;
+    for_each_architecture(base, [&](const TrainingOptions &options) {
+        expect_the_same_on_the_host_device(options, toy.view());
+    });
 }
 
 TEST(Device, GoesOnFromAModelOnAnotherDevice) {

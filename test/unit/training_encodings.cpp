@@ -198,5 +198,30 @@ TEST(Encodings, DirectionsHaveTheVarianceOfTheKernelSize) {
     EXPECT_NEAR(squares / 2048, 9, 1);
 }
 
+// The published in-place write: the second pass of a batch sees coordinates that are scaled twice.
+TEST(Encodings, PublishedWrapGivesItsTwinsOtherCoordinates) {
+    const Rows made(7);
+    const TrainingData data = made.data(false);
+    const RowIds some = {3, 4, 9};
+    for (const std::string encoding : {"wrap", "wrap_ffn", "grid"}) {
+        ModelConfig config = few_steps(encoding).model;
+        EXPECT_FALSE(Samples(data, config, tensor_options("cpu")).twins_differ()) << encoding;
+        config.published_defects = true;
+        Samples samples(data, config, tensor_options("cpu"));
+        EXPECT_EQ(samples.twins_differ(), encoding != "grid");
+        if (encoding == "grid") continue;
+        const at::Tensor twins = samples.twin_features(some);
+        for (int i = 0; i < 3; ++i) {
+            const double x = made.lonlat[static_cast<std::size_t>(2 * some[i])] / 180 / 180;
+            EXPECT_NEAR(twins[i][0].item<double>(), std::sin(3.14159265358979 * x), 1e-6);
+        }
+        TrainingOptions options = few_steps(encoding);
+        options.weight_dropout = 1;
+        const TrainedModel meant = train(options, data);
+        options.model.published_defects = true;
+        EXPECT_NE(train(options, data).tensors.at("img_dec.weight").values, meant.tensors.at("img_dec.weight").values);
+    }
+}
+
 }  // namespace
 }  // namespace csp
