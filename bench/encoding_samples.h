@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -18,6 +19,14 @@ namespace csp_bench {
 inline double even(std::size_t i, double step) {
     const double x = (static_cast<double>(i) + 0.5) * step;
     return x - std::floor(x);
+}
+
+// The i-th of numbers in [0, 1) that look random (the mixer of SplitMix64).
+inline double scattered(uint64_t i) {
+    uint64_t x = (i + 1) * 0x9e3779b97f4a7c15;
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111eb;
+    return static_cast<double>((x ^ (x >> 31)) >> 11) * 0x1p-53;
 }
 
 constexpr double golden_step = 0.6180339887498949;
@@ -81,7 +90,7 @@ inline csp::TensorMap tensors_of(const csp::ModelConfig &config) {
     } else if (csp::is_tile(config)) {
         csp::Tensor table = tensor({csp::tile_count(config), config.embedding_dim});
         for (std::size_t i = 0; i < table.values.size(); ++i)
-            table.values[i] = static_cast<float>(2 * even(i, golden_step) - 1);
+            table.values[i] = static_cast<float>(2 * scattered(i) - 1);
         tensors[csp::tile_tensor] = table;
     }
     return tensors;

@@ -43,6 +43,14 @@ def even(count, step, first=0):
     return x - np.floor(x)
 
 
+def scattered(count):
+    """As csp_bench::scattered: numbers in [0, 1) that look random."""
+    x = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return ((x ^ (x >> np.uint64(31))) >> np.uint64(11)).astype(float) * 2.0**-53
+
+
 def places(count, first=0):
     return np.stack([360 * even(count, LON_STEP, first) - 180, 180 * even(count, LAT_STEP, first) - 90], axis=1)
 
@@ -190,7 +198,7 @@ def tile(c):
     size = c["min_radius"]
     columns, rows = math.ceil((east - west) / size), math.ceil((north - south) / size)
     width = c["embedding_dim"]
-    table = (2 * even(columns * rows * width, GOLDEN_STEP) - 1).astype(np.float32).reshape(-1, width)
+    table = (2 * scattered(columns * rows * width) - 1).astype(np.float32).reshape(-1, width)
 
     def encode(lon, lat):
         column = np.clip(np.floor((lon - west) / size), 0, columns - 1).astype(int)

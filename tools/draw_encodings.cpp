@@ -19,7 +19,7 @@ constexpr int width = 360;
 constexpr int height = 180;
 constexpr int gap = 6;
 constexpr int columns = 2;
-constexpr int samples = 2;  // a side of a pixel: finer waves than pixels would leave false patterns
+constexpr int samples = 4;  // a side of a pixel: finer waves than pixels would leave false patterns
 constexpr double home[2] = {13.4, 52.5};
 // In three pictures, row by row. doc/encoders.md has the names in the same order.
 const std::vector<std::vector<std::string>> pictures = {
