@@ -41,6 +41,7 @@ help:
 #: make test-unit      the GoogleTest binaries alone
 #: make test-debian13  make test inside a scratch Debian 13 (root, debootstrap)
 #: make bench          measurements beside what a user would do without the extension
+#: make encoder-pictures  the pictures of doc/encoders.md (needs zlib1g-dev)
 #:
 #: PG_CONFIG=path      the pg_config of the PostgreSQL to build for
 #: LIBTORCH=prefix     an upstream LibTorch (include/, lib/); default: the system's
@@ -200,6 +201,16 @@ $(patsubst bench/%.o,build/%,$(ENCODER_BENCH_OBJS)): build/%: bench/%.o $(ENCODE
 	$(CXX) $(CXXFLAGS) -o $@ $^ $(LDFLAGS)
 $(patsubst bench/%.o,build/%,$(TORCH_BENCH_OBJS)): build/%: bench/%.o $(ENCODER_OBJS)
 	$(CXX) $(CXXFLAGS) -o $@ $^ $(LDFLAGS) $(TORCH_LINK)
+
+# ---- pictures of doc/encoders.md --------------------------------------------------------------------------------
+
+# Needs zlib1g-dev, which nothing else here does.
+.PHONY: encoder-pictures
+encoder-pictures: build/draw_encodings
+	mkdir -p doc/images
+	build/draw_encodings doc/images
+build/draw_encodings: tools/draw_encodings.cpp bench/encoding_samples.h $(ENCODER_OBJS)
+	$(CXX) $(CXXFLAGS) $(COMMON_FLAGS) $(HIDDEN) $(PLAIN_CPPFLAGS) -o $@ $< $(ENCODER_OBJS) $(LDFLAGS) -lz
 
 # ---- unit tests -----------------------------------------------------------------------------------------------
 

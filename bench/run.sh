@@ -7,6 +7,7 @@ cd "$(dirname "$0")/.."
 . tools/private_cluster.sh
 
 tools/build_and_install.sh
+tools/install_dependencies.sh python3-numpy
 ${MAKE:-make} -s bench-programs
 
 say "one location and a batch: csp_ext beside LibTorch's C++ API, in turns"
@@ -14,6 +15,13 @@ OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 build/torch_bench
 
 say "the kernels"
 build/encoder_bench
+build/encoding_bench grid 64 kernels
+
+say "position encodings: csp_ext beside NumPy, one thread each, in turns"
+# Debian's NumPy belongs to Debian's Python, which need not be the first in the PATH.
+python=python3
+python3 -c 'import numpy' 2>/dev/null || python=/usr/bin/python3
+"$python" bench/encodings.py
 
 cluster_start "log_min_messages = warning"
 psql -Xq -v ON_ERROR_STOP=1 <<'SQL'

@@ -3,6 +3,7 @@
 #
 # Creates, starts and stops no cluster: PostgreSQL's package would create one named main when it is installed for the
 # first time, which a setting prevents for the time of the installation.
+# Arguments: packages to install beyond those.
 # Environment: PG_CONFIG, LIBTORCH. With a PG_CONFIG that is not Debian's no PostgreSQL package is installed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -46,7 +47,7 @@ is_debians_postgresql() {
 
 wanted_packages() {
     local major=$1
-    echo g++ make perl libgtest-dev libipc-run-perl
+    echo g++ make perl libgtest-dev libipc-run-perl "${further_packages[@]}"
     if grep -rqsE '#include <nlohmann/' src test/unit; then echo nlohmann-json3-dev; fi
     if grep -rqsE '#include <Eigen/' src test/unit; then echo libeigen3-dev; fi
     if [ -z "${LIBTORCH:-}" ]; then echo libtorch-dev libopenblas0-pthread; fi
@@ -56,6 +57,8 @@ wanted_packages() {
         if has_candidate "postgresql-$major-pgvector"; then echo "postgresql-$major-pgvector"; fi
     fi
 }
+
+further_packages=("$@")
 
 updated=
 update_once() {

@@ -91,6 +91,9 @@ private:
 
 // All products of a wave of longitude with one of latitude, then the waves themselves.
 class SphereDfs : public PositionEncoding {
+    // One more would have more features than validate() lets pass.
+    static constexpr std::size_t most_frequencies = 127;
+
 public:
     SphereDfs(std::vector<double> frequencies, const Kernels &kernels)
         : PositionEncoding(4 * static_cast<int>(frequencies.size() * (frequencies.size() + 1))),
@@ -102,17 +105,17 @@ public:
         const std::size_t count = frequencies_.size();
         // Beyond the products: sin p_k, cos p_k, sin l_k, cos l_k.
         float *waves = features + 4 * count * count;
+        float of_lat[2 * most_frequencies];  // sin p_0, sin p_1, ..., cos p_0, ...
+        float of_lon[2 * most_frequencies];
         for_each_wave(*kernels_, coordinates, frequencies_,
                       [&](std::size_t k, std::size_t axis, float sine, float cosine) {
-                          waves[4 * k + 2 * axis] = sine;
-                          waves[4 * k + 2 * axis + 1] = cosine;
+                          float *of_axis = axis == 0 ? of_lat : of_lon;
+                          waves[4 * k + 2 * axis] = of_axis[k] = sine;
+                          waves[4 * k + 2 * axis + 1] = of_axis[count + k] = cosine;
                       });
-        // Row i: sin l_0, sin l_1, ..., cos l_0, ...; column j likewise of latitude.
-        for (std::size_t i = 0; i < 2 * count; ++i) {
-            const float of_lon = waves[4 * (i % count) + 2 + i / count];
+        for (std::size_t i = 0; i < 2 * count; ++i)
             for (std::size_t j = 0; j < 2 * count; ++j)
-                features[i * 2 * count + j] = of_lon * waves[4 * (j % count) + j / count];
-        }
+                *features++ = of_lon[i] * of_lat[j];
     }
 
 private:
