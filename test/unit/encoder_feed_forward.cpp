@@ -17,6 +17,7 @@ double activated(Activation activation, double x) {
         case Activation::gelu: return 0.5 * x * std::erfc(-x / std::sqrt(2.0));
         case Activation::sigmoid: return 1 / (1 + std::exp(-x));
         case Activation::tanh: return std::tanh(x);
+        case Activation::sine: return std::sin(x);
     }
     return NAN;
 }

@@ -108,12 +108,13 @@ double activated(Activation activation, double x) {
         case Activation::gelu: return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)));
         case Activation::sigmoid: return 1 / (1 + std::exp(-x));
         case Activation::tanh: return std::tanh(x);
+        case Activation::sine: return std::sin(x);
     }
     return NAN;
 }
 
 constexpr Activation activations[] = {Activation::relu, Activation::leakyrelu, Activation::gelu, Activation::sigmoid,
-                                      Activation::tanh};
+                                      Activation::tanh, Activation::sine};
 
 TEST(Kernels, AffineAgreesWithDoublePrecision) {
     for (const Kernels *kernels : all_kernels())
