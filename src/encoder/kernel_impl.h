@@ -107,7 +107,8 @@ CSP_INLINE Floats sine(Floats x) {
     const float magic = 12582912.0f;  // 1.5 * 2^23: n appears in the low bits
     const Floats shifted = x * 0.318309886f + magic;
     const Floats n = shifted - magic;
-    const Floats r = ((x - n * 3.140625f) - n * 9.670257568359375e-4f) - n * 6.278329571e-7f;
+    Floats r = ((x - n * 3.140625f) - n * 9.670257568359375e-4f) - n * 6.278329571e-7f;
+    r = absolute(r) > 2.0f ? Floats{} : r;  // beyond what float32 can reduce; NaN stays
     const Floats square = r * r;
     Floats p = 2.6019031e-6f * square - 1.9807418e-4f;
     p = p * square + 8.3330255e-3f;

