@@ -1,7 +1,9 @@
 // Every position encoding by its formula (doc/numerics.md), computed a second time in plain double arithmetic; and what
 // the encodings keep in a model.
+#include <algorithm>
 #include <cmath>
 #include <functional>
+#include <map>
 
 #include "../../src/encoder/dates.h"
 #include "../../src/encoder/frequencies.h"

@@ -2,6 +2,7 @@
 // twelve places (2e-5 for the embeddings of rff, whose projection the reference forms in float32).
 #include "../../src/encoder/published_model.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
