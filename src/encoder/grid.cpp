@@ -44,21 +44,11 @@ std::unique_ptr<PositionEncoding> make_grid_norm(const ModelConfig &config, cons
                                   kernels);
 }
 
-void set_degrees(ModelConfig &config) {
-    config.min_radius = 0.5;
-    config.max_radius = 57.3;
-}
-
-void set_radians(ModelConfig &config) {
-    config.min_radius = 0.0087;
-    config.max_radius = 1;
-}
-
 }  // namespace
 
 std::vector<PositionFamily> grid_families() {
-    return {{"grid", {"Space2Vec-grid", "gridcell"}, set_degrees, require_scales, dim, make_grid},
-            {"gridcellnorm", {}, set_radians, require_scales, dim, make_grid_norm}};
+    return {{"grid", {"Space2Vec-grid", "gridcell"}, set_radii_in_degrees, require_scales, dim, make_grid},
+            {"gridcellnorm", {}, set_radii_in_radians, require_scales, dim, make_grid_norm}};
 }
 
 }  // namespace csp

@@ -142,7 +142,7 @@ Model::Model(Model &&) noexcept = default;
 Model &Model::operator=(Model &&) noexcept = default;
 
 Model Model::from_file(const char *bytes, std::size_t size) {
-    ModelContents contents = read_model(bytes, size);
+    ModelContents contents = read_model(at_room_face([&] { return read_safetensors(bytes, size); }));
     return Model(std::move(contents.config), std::move(contents.labels), contents.tensors);
 }
 
@@ -216,17 +216,12 @@ float Model::probability(const float *embedding, int class_index) const {
     });
 }
 
-bool is_model_file(const char *bytes, std::size_t size) {
-    try {
-        return read_safetensors(bytes, size).metadata.count(format_key) > 0;
-    } catch (const std::exception &) {
-        return false;
-    }
+bool is_model_file(const ModelFile &file) {
+    return file.metadata.count(format_key) > 0;
 }
 
-ModelContents read_model(const char *bytes, std::size_t size) {
+ModelContents read_model(ModelFile file) {
     return at_room_face([&] {
-        ModelFile file = read_safetensors(bytes, size);
         const auto format = file.metadata.find(format_key);
         if (format == file.metadata.end())
             throw Error(ErrorKind::data_corrupted, "file is not a csp_ext model",

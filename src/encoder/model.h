@@ -71,12 +71,12 @@ private:
     std::unique_ptr<Parts> parts_;
 };
 
-// Whether the bytes are a model file of csp_ext: safetensors with its mark.
-bool is_model_file(const char *bytes, std::size_t size);
+// Whether a safetensors file is a model file of csp_ext: it has its mark.
+bool is_model_file(const ModelFile &file);
 
 // The contents of a model file of csp_ext. Throws Error(data_corrupted) for anything else, Error(not_supported) for a
 // version that this library does not know.
-ModelContents read_model(const char *bytes, std::size_t size);
+ModelContents read_model(ModelFile file);
 
 // The bytes of a model file for Model::from_file: weights, configuration and labels.
 std::string write_model(const ModelConfig &config, const std::vector<std::string> &labels, const TensorMap &tensors);

@@ -45,6 +45,16 @@ const PositionFamily &position_family(const std::string &name) {
                 "Known position encodings are: " + known + ".");
 }
 
+void set_radii_in_degrees(ModelConfig &config) {
+    config.min_radius = 0.5;
+    config.max_radius = 57.3;
+}
+
+void set_radii_in_radians(ModelConfig &config) {
+    config.min_radius = 0.0087;
+    config.max_radius = 1;
+}
+
 void require_scales(const ModelConfig &config) {
     if (config.frequency_list == FrequencyList::nerf && config.frequencies > 32)
         throw Error(ErrorKind::invalid_parameter, "frequency list nerf has too many frequencies",

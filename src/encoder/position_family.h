@@ -39,6 +39,10 @@ const PositionFamily &position_family(const std::string &name);
 std::unique_ptr<PositionEncoding> make_position_encoding(const ModelConfig &config, const TensorMap &tensors,
                                                          const Kernels &kernels);
 
+// Default radii that several families share: the same scales in either unit.
+void set_radii_in_degrees(ModelConfig &config);
+void set_radii_in_radians(ModelConfig &config);
+
 // Checks that several families share.
 void require_scales(const ModelConfig &config);  // frequencies and radii of configured_frequencies
 void require_extent(const ModelConfig &config);

@@ -198,12 +198,15 @@ void read_params(const Params &params, ModelConfig &config) {
 
 }  // namespace
 
+bool is_pickled(const char *bytes, std::size_t size) {
+    return is_pytorch_checkpoint(bytes, size) || (size > 0 && bytes[0] == '\x80');
+}
+
 ModelContents read_published_model(const char *bytes, std::size_t size) {
     return at_room_face([&] {
         ModelContents contents;
         Params params;
-        const bool old_checkpoint = size > 0 && bytes[0] == '\x80';  // a bare pickle: the reader says what to do
-        if (is_pytorch_checkpoint(bytes, size) || old_checkpoint) {
+        if (is_pickled(bytes, size)) {
             PyTorchCheckpoint checkpoint = read_pytorch_checkpoint(bytes, size);
             contents.tensors = canonical_tensors(std::move(checkpoint.tensors));
             params = std::move(checkpoint.params);

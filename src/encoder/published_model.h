@@ -7,6 +7,10 @@
 
 namespace csp {
 
+// Whether the bytes begin as torch.save's do: a zip archive, or the bare pickle of old versions, which the reader refuses
+// with advice.
+bool is_pickled(const char *bytes, std::size_t size);
+
 // Whatever is known of the model in the file: tensors under the names of encoder/model.h, sizes from their shapes, the
 // rest from the parameters that the published code stores beside them (doc/encoders.md). No labels. position_encoding is
 // empty if the file does not tell. The configuration is not validated: options may complete it.

@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "error.h"
+#include "little_endian.h"
 #include "room_face.h"
 
 namespace csp {
@@ -190,13 +191,6 @@ private:
     bool has_metadata_ = false;
 };
 
-uint64_t read_length(const char *bytes) {
-    uint64_t length = 0;
-    for (std::size_t i = 0; i < length_size; ++i)
-        length |= static_cast<uint64_t>(static_cast<unsigned char>(bytes[i])) << (8 * i);
-    return length;
-}
-
 // Whether floats of that shape (no extent negative) take exactly `bytes`; the product is never
 // formed beyond them.
 bool shape_takes(const std::vector<int64_t> &shape, uint64_t bytes) {
@@ -243,7 +237,7 @@ void check_tiling(const std::map<std::string, Entry> &entries, uint64_t data_siz
 ModelFile read(const char *bytes, std::size_t size) {
     if (size < length_size)
         throw_corrupted("It is shorter than the length of its header.");
-    const uint64_t header_size = read_length(bytes);
+    const uint64_t header_size = little_endian(bytes, length_size);
     if (header_size > header_limit || header_size > size - length_size)
         throw_corrupted("Its header would be longer than the file or than 100 MB.");
     const char *header = bytes + length_size;

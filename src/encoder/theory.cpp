@@ -86,32 +86,22 @@ std::unique_ptr<PositionEncoding> make_hexagrid(const ModelConfig &config, const
     return std::make_unique<HexaGrid>(std::move(frequencies), kernels);
 }
 
-void set_degrees(ModelConfig &config) {
-    config.min_radius = 0.5;
-    config.max_radius = 57.3;
-}
-
-void set_radians(ModelConfig &config) {
-    config.min_radius = 0.0087;
-    config.max_radius = 1;
-}
-
 void set_diagonal(ModelConfig &config) {
-    set_degrees(config);
+    set_radii_in_degrees(config);
     config.network = NetworkKind::diagonal;
     config.frequencies = 16;  // divides the usual embedding_dim, 256
 }
 
 void set_linear(ModelConfig &config) {
-    set_degrees(config);
+    set_radii_in_degrees(config);
     config.network = NetworkKind::linear;
 }
 
 }  // namespace
 
 std::vector<PositionFamily> theory_families() {
-    return {{"theory", {"Space2Vec-theory"}, set_degrees, require_scales, dim, make_theory},
-            {"theorynorm", {}, set_radians, require_scales, dim, make_theory_norm},
+    return {{"theory", {"Space2Vec-theory"}, set_radii_in_degrees, require_scales, dim, make_theory},
+            {"theorynorm", {}, set_radii_in_radians, require_scales, dim, make_theory_norm},
             {"theorydiag", {}, set_diagonal, require_scales, dim, make_theory},
             {"hexagridcell", {}, set_linear, require_scales, dim, make_hexagrid}};
 }

@@ -108,10 +108,12 @@ struct ImportedFile {
 };
 
 ImportedFile read_file(const std::string &bytes) {
-    if (is_model_file(bytes.data(), bytes.size()))
-        return {"csp_ext", read_model(bytes.data(), bytes.size())};
-    const bool zip = bytes.compare(0, 2, "PK") == 0;
-    return {zip ? "PyTorch checkpoint" : "safetensors", read_published_model(bytes.data(), bytes.size())};
+    if (is_pickled(bytes.data(), bytes.size()))
+        return {"PyTorch checkpoint", read_published_model(bytes.data(), bytes.size())};
+    ModelFile file = read_safetensors(bytes.data(), bytes.size());
+    if (is_model_file(file))
+        return {"csp_ext", read_model(std::move(file))};
+    return {"safetensors", read_published_model(bytes.data(), bytes.size())};
 }
 
 void require_encoding(const ModelConfig &config) {

@@ -82,6 +82,13 @@ void Samples::encode_into(const double *lonlat, const float *dates, std::size_t 
     }
 }
 
+std::vector<float> Samples::dates_of(const RowIds &rows) const {
+    std::vector<float> dates;
+    for (int64_t row : rows)
+        if (data_.dates) dates.push_back(data_.dates[row]);
+    return dates;
+}
+
 at::Tensor Samples::encode(const std::vector<double> &lonlat, const std::vector<float> &dates) const {
     const std::size_t count = lonlat.size() / 2;
     at::Tensor features = at::empty({static_cast<int64_t>(count), feature_dim()}, at::kFloat);
@@ -94,10 +101,7 @@ at::Tensor Samples::position_features(const RowIds &rows) const {
     std::vector<double> lonlat;
     lonlat.reserve(2 * rows.size());
     for (int64_t row : rows) lonlat.insert(lonlat.end(), data_.lonlat + 2 * row, data_.lonlat + 2 * row + 2);
-    std::vector<float> dates;
-    for (int64_t row : rows)
-        if (data_.dates) dates.push_back(data_.dates[row]);
-    return encode(lonlat, dates);
+    return encode(lonlat, dates_of(rows));
 }
 
 at::Tensor Samples::random_position_features(std::size_t count, NegativeSampler sampler, RandomStream &random) const {
@@ -116,12 +120,9 @@ bool Samples::twins_differ() const {
 
 at::Tensor Samples::twin_features(const RowIds &rows) const {
     std::vector<double> lonlat;
-    std::vector<float> dates;
-    for (int64_t row : rows) {
+    for (int64_t row : rows)
         lonlat.insert(lonlat.end(), {data_.lonlat[2 * row] / 180, data_.lonlat[2 * row + 1] / 90});
-        if (data_.dates) dates.push_back(data_.dates[row]);
-    }
-    return encode(lonlat, dates);
+    return encode(lonlat, dates_of(rows));
 }
 
 RowIds Samples::random_rows(std::size_t count, RandomStream &random) const {

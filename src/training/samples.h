@@ -48,6 +48,7 @@ public:
     RowIds random_rows(std::size_t count, RandomStream &random) const;
 
 private:
+    std::vector<float> dates_of(const RowIds &rows) const;  // empty without dates
     at::Tensor encode(const std::vector<double> &lonlat, const std::vector<float> &dates) const;
     void encode_into(const double *lonlat, const float *dates, std::size_t count, float *features) const;
     at::Tensor ids(const int32_t *of_rows, const RowIds &rows) const;
