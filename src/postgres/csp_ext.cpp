@@ -1,4 +1,5 @@
 // The module: its settings and what happens when a backend loads it.
+#include "batch_settings.h"
 #include "catalog.h"
 #include "model_cache.h"
 #include "training_settings.h"
@@ -10,6 +11,9 @@ extern "C" {
 }
 
 namespace csp::server {
+
+bool csp_enable_batch = true;
+int csp_batch_size = 1024;
 
 namespace {
 
@@ -26,6 +30,13 @@ void define_settings() {
     DefineCustomIntVariable("csp.training_memory", "Memory that a training run may use.",
                             "A run that would need more fails before it begins to compute.", &csp_training_memory,
                             2 * 1024 * 1024, 1024, MAX_KILOBYTES, PGC_USERSET, GUC_UNIT_KB, nullptr, nullptr, nullptr);
+    DefineCustomBoolVariable("csp.enable_batch", "Enables the planner's use of batches for calls of csp functions.",
+                             "Answers are the same with and without.", &csp_enable_batch, true, PGC_USERSET,
+                             GUC_EXPLAIN, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable("csp.batch_size", "Most rows that a batch holds.",
+                            "Batches grow 1, 4, 16, ... up to it, and end earlier where work_mem does.",
+                            &csp_batch_size, 1024, 1, largest_batch_size, PGC_USERSET, GUC_EXPLAIN, nullptr, nullptr,
+                            nullptr);
     MarkGUCPrefixReserved("csp");
 }
 
