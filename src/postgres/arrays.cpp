@@ -5,15 +5,19 @@
 
 namespace csp::server {
 
-ArrayType *make_real_array(int n) {
-    const std::size_t size = ARR_OVERHEAD_NONULLS(1) + std::size_t(n) * sizeof(float);
-    auto *array = server_call([size] { return static_cast<ArrayType *>(palloc(size)); });
-    SET_VARSIZE(array, size);
+void initialize_real_array(ArrayType *array, int n) {
+    SET_VARSIZE(array, ARR_OVERHEAD_NONULLS(1) + std::size_t(n) * sizeof(float));
     array->ndim = 1;
     array->dataoffset = 0;
     array->elemtype = FLOAT4OID;
     ARR_DIMS(array)[0] = n;
     ARR_LBOUND(array)[0] = 1;
+}
+
+ArrayType *make_real_array(int n) {
+    const std::size_t size = ARR_OVERHEAD_NONULLS(1) + std::size_t(n) * sizeof(float);
+    auto *array = server_call([size] { return static_cast<ArrayType *>(palloc(size)); });
+    initialize_real_array(array, n);
     return array;
 }
 

@@ -9,6 +9,9 @@ namespace csp::server {
 // are uninitialised.
 ArrayType *make_real_array(int n);
 
+// The header of such an array, in memory that is there already: ARR_OVERHEAD_NONULLS(1) bytes, then the elements.
+void initialize_real_array(ArrayType *array, int n);
+
 inline float *real_array_data(ArrayType *array) { return reinterpret_cast<float *>(ARR_DATA_PTR(array)); }
 
 // The elements of a real[] as features of an image. Errors: array_subscript_error for more than one

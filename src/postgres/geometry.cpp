@@ -94,8 +94,16 @@ Datum transform_to_wgs84(Datum geometry, int32_t srid) {
     }
 }
 
+// A value as it lies in a row needs no server call.
+struct varlena *detoasted(Datum value) {
+    auto *bytes = reinterpret_cast<struct varlena *>(DatumGetPointer(value));
+    if (!VARATT_IS_COMPRESSED(bytes) && !VARATT_IS_EXTERNAL(bytes))
+        return bytes;
+    return server_call([value] { return PG_DETOAST_DATUM_PACKED(value); });
+}
+
 SerializedPoint decode(Datum value) {
-    struct varlena *bytes = server_call([value] { return PG_DETOAST_DATUM_PACKED(value); });
+    struct varlena *bytes = detoasted(value);
     SerializedPoint point;
     if (!decode_serialized_point(VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes), point))
         throw SqlError(ERRCODE_DATA_CORRUPTED, "cannot read the serialized form of a geometry");
@@ -170,16 +178,26 @@ bool decode_serialized_point(const char *bytes, std::size_t size, SerializedPoin
     return true;
 }
 
-std::optional<LonLat> location_from_datum(Datum value) {
-    SerializedPoint point = decode(value);
+LocationState read_location(Datum value, LonLat &location) {
+    const SerializedPoint point = decode(value);
     if (point.is_empty)
-        return std::nullopt;
+        return LocationState::empty;
     require_point(point);
-    if (point.srid != srid_wgs84) {
-        if (!std::isfinite(point.x) || !std::isfinite(point.y))
-            return checked_lonlat(point.x, point.y);  // PostGIS would answer a NaN with a NaN
-        point = decode(transform_to_wgs84(value, point.srid));
+    // PostGIS would answer a NaN with a NaN.
+    if (point.srid != srid_wgs84 && std::isfinite(point.x) && std::isfinite(point.y))
+        return LocationState::in_another_srid;
+    location = checked_lonlat(point.x, point.y);
+    return LocationState::read;
+}
+
+std::optional<LonLat> location_from_datum(Datum value) {
+    LonLat location;
+    switch (read_location(value, location)) {
+        case LocationState::empty: return std::nullopt;
+        case LocationState::read: return location;
+        case LocationState::in_another_srid: break;
     }
+    const SerializedPoint point = decode(transform_to_wgs84(value, decode(value).srid));
     return checked_lonlat(point.x, point.y);
 }
 

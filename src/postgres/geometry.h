@@ -19,6 +19,10 @@ struct LonLat {
 // not finite or a latitude beyond 90 degrees.
 std::optional<LonLat> location_from_datum(Datum value);
 
+// The same as far as it goes without PostGIS, whose transformation may raise errors of the server.
+enum class LocationState { empty, read, in_another_srid };
+LocationState read_location(Datum value, LonLat &location);
+
 // What the first bytes of a serialized geometry say (gserialized of PostGIS 2.2 and later,
 // versions 1 and 2). Used by location_from_datum; separate so that it can be fuzzed.
 struct SerializedPoint {

@@ -11,7 +11,7 @@ int csp_model_cache_size = 256 * 1024;
 namespace {
 
 struct CachedModel {
-    Model model;
+    std::shared_ptr<const Model> model;
     uint64 last_use;
 };
 
@@ -30,7 +30,7 @@ void make_room(std::size_t arriving) {
         std::size_t total = arriving;
         auto oldest = cache().end();
         for (auto entry = cache().begin(); entry != cache().end(); ++entry) {
-            total += entry->second.model.memory();
+            total += entry->second.model->memory();
             if (oldest == cache().end() || entry->second.last_use < oldest->second.last_use)
                 oldest = entry;
         }
@@ -41,13 +41,13 @@ void make_room(std::size_t arriving) {
     }
 }
 
-const Model &load_version(int64 version) {
+std::shared_ptr<const Model> load_version(int64 version) {
     static uint64 clock = 0;
     auto found = cache().find(version);
     if (found == cache().end()) {
         std::string bytes = read_weights(version);
-        Model model = Model::from_file(bytes.data(), bytes.size());
-        make_room(model.memory());
+        auto model = std::make_shared<const Model>(Model::from_file(bytes.data(), bytes.size()));
+        make_room(model->memory());
         found = cache().emplace(version, CachedModel{std::move(model), 0}).first;
     }
     found->second.last_use = ++clock;
@@ -118,9 +118,11 @@ const Model &model_of_call(FunctionCallInfo fcinfo, int model_argument) {
         return *site.model;
 
     std::string model_name(name, name_size);
-    const Model &model = load_version(resolve_model(model_argument >= 0 ? model_name.c_str() : nullptr));
+    const Model &model = *find_model(model_argument >= 0 ? model_name.c_str() : nullptr);
     remember(site, model, name, name_size);
     return model;
 }
+
+std::shared_ptr<const Model> find_model(const char *name) { return load_version(resolve_model(name)); }
 
 }  // namespace csp::server

@@ -12,6 +12,9 @@ namespace csp::server {
 // calls by the same FmgrInfo cost a comparison.
 const Model &model_of_call(FunctionCallInfo fcinfo, int model_argument);
 
+// The same for a name, or for none (null): to hold on to while others are loaded.
+std::shared_ptr<const Model> find_model(const char *name);
+
 // Value of the setting csp.model_cache_size, in kB.
 extern int csp_model_cache_size;
 

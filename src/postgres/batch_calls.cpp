@@ -1,0 +1,520 @@
+// Calls evaluated in batches: rows are taken one by one, then computed together.
+#include "batch_calls.h"
+
+#include "dates.h"
+#include "geometry.h"
+#include "guard.h"
+#include "model_cache.h"
+
+#include <algorithm>
+#include <new>
+
+extern "C" {
+#include "catalog/objectaccess.h"
+#include "catalog/pg_proc.h"
+#include "executor/executor.h"
+#include "executor/nodeSubplan.h"
+#include "nodes/makefuncs.h"
+#include "utils/acl.h"
+#include "utils/resowner.h"
+}
+
+namespace csp::server {
+
+namespace {
+
+// Rows computed between two looks at interrupts: some milliseconds.
+constexpr std::size_t slice = 256;
+
+template <typename Body>
+void in_slices(std::size_t count, Body &&body) {
+    for (std::size_t first = 0; first < count; first += slice) {
+        check_for_interrupts();
+        body(first, std::min(slice, count - first));
+    }
+}
+
+// What is wrong with the row is said by the function itself when the row is asked for.
+[[noreturn]] void leave_to_function() { throw Error(ErrorKind::invalid_parameter, "left to the function itself"); }
+
+// Reusing vectors keeps what they have allocated.
+template <typename Element>
+void ensure_size(std::vector<Element> &vector, std::size_t size, Element fill) {
+    if (vector.size() < size)
+        vector.resize(size, fill);
+}
+
+}  // namespace
+
+// ---- inputs --------------------------------------------------------------------------------
+
+BatchInput::BatchInput(Node *expression, PlanState *node)
+    : expression_(expression), column_(0), constant_(IsA(expression, Const)), state_(nullptr) {
+    if (IsA(expression, Var) && reinterpret_cast<Var *>(expression)->varno == OUTER_VAR)
+        column_ = reinterpret_cast<Var *>(expression)->varattno;
+    if (constant_) {
+        auto *constant = reinterpret_cast<Const *>(expression);
+        value_ = {constant->constvalue, constant->constisnull};
+    } else if (column_ <= 0) {
+        state_ = server_call([&] { return ExecInitExpr(reinterpret_cast<Expr *>(expression), node); });
+    }
+}
+
+const NullableDatum &BatchInput::value(ExprContext *context, int row) {
+    if (constant_ || row_ == row)
+        return value_;
+    if (column_ > 0)
+        value_.value = slot_getattr(context->ecxt_outertuple, column_, &value_.isnull);
+    else
+        server_call([&] { value_.value = ExecEvalExprSwitchContext(state_, context, &value_.isnull); });
+    row_ = row;
+    return value_;
+}
+
+// ---- models --------------------------------------------------------------------------------
+
+const Model &BatchModels::find(const NullableDatum *name) {
+    const char *bytes = "";
+    std::size_t size = 0;
+    if (name != nullptr) {
+        auto *text = server_call([name] { return DatumGetTextPP(name->value); });
+        bytes = VARDATA_ANY(text);
+        size = VARSIZE_ANY_EXHDR(text);
+    }
+    for (const Named &known : models_)
+        if (known.is_named == (name != nullptr) && known.name.size() == size &&
+            std::memcmp(known.name.data(), bytes, size) == 0)
+            return *known.model;
+    std::string copy(bytes, size);
+    ModelPointer model = find_model(name ? copy.c_str() : nullptr);
+    models_.push_back({name != nullptr, std::move(copy), std::move(model)});
+    return *models_.back().model;
+}
+
+// ---- places --------------------------------------------------------------------------------
+
+void BatchPlace::begin_batch() {
+    used_ = 0;
+    row_ = -1;
+}
+
+const BatchPlace::Entry &BatchPlace::enter(ExprContext *context, int row, BatchModels &models, bool may_raise) {
+    if (row_ == row)
+        return entry_;
+    LonLat location{0, 0};
+    entry_ = {-1, 0};
+    if (location_ != nullptr) {
+        const Datum value = location_->value(context, row).value;
+        switch (read_location(value, location)) {
+            case LocationState::empty: row_ = row; return entry_;
+            case LocationState::read: break;
+            case LocationState::in_another_srid:
+                if (!may_raise)
+                    throw ProtectionNeeded{};
+                location = *location_from_datum(value);
+        }
+    }
+    const Model &model = models.find(model_ ? &model_->value(context, row) : nullptr);
+    if (location_ != nullptr && model.config().dates != (date_ != nullptr))
+        leave_to_function();
+    const float date = date_ ? part_of_year(DatumGetTimestampTz(date_->value(context, row).value)) : 0;
+    entry_ = add(model, &location.lon, date);
+    row_ = row;
+    return entry_;
+}
+
+BatchPlace::Entry BatchPlace::add(const Model &model, const double *lonlat, float date) {
+    std::size_t number = 0;
+    while (number < used_ && groups_[number].model != &model)
+        ++number;
+    if (number == used_) {
+        if (used_ == groups_.size())
+            groups_.emplace_back();
+        ++used_;
+        BatchGroup &fresh = groups_[number];
+        fresh.model = &model;
+        fresh.size = 0;
+        fresh.lonlat.clear();
+        fresh.dates.clear();
+    }
+    BatchGroup &group = groups_[number];
+    if (location_ != nullptr)
+        group.lonlat.insert(group.lonlat.end(), {lonlat[0], lonlat[1]});
+    if (date_ != nullptr)
+        group.dates.push_back(date);
+    return {static_cast<int>(number), group.size++};
+}
+
+void BatchPlace::embed() {
+    if (location_ == nullptr)
+        return;
+    for (std::size_t number = 0; number < used_; ++number) {
+        BatchGroup &group = groups_[number];
+        group.embeddings.reserve(group.size, group.model->config().embedding_dim);
+        in_slices(group.size, [&](std::size_t first, std::size_t count) {
+            group.model->embed(group.lonlat.data() + 2 * first, date_ ? group.dates.data() + first : nullptr, count,
+                               group.embeddings.elements(first), group.embeddings.stride());
+        });
+    }
+}
+
+std::size_t BatchPlace::row_memory() const {
+    std::size_t bytes = 0;
+    for (std::size_t number = 0; number < used_; ++number)
+        bytes = std::max(bytes, groups_[number].embeddings.row_memory());
+    return bytes;
+}
+
+// ---- calls ---------------------------------------------------------------------------------
+
+BatchCall::BatchCall(const BatchFunction &function, BatchPlace *place, ExprState *guard,
+                     std::vector<BatchInput *> arguments)
+    : function_(function), place_(place), guard_(guard), arguments_(std::move(arguments)) {}
+
+void BatchCall::begin_batch(int rows) {
+    values_.assign(rows, NullableDatum{Datum(0), true});
+    for (Operands &operands : operands_)
+        operands.rows.clear();
+}
+
+bool BatchCall::is_asked_for(ExprContext *context) const {
+    if (guard_ == nullptr)
+        return true;
+    return server_call([&] {
+        bool is_null;
+        const Datum holds = ExecEvalExprSwitchContext(guard_, context, &is_null);
+        return !is_null && DatumGetBool(holds);
+    });
+}
+
+void BatchCall::take(ExprContext *context, int row, BatchModels &models, bool may_raise) {
+    if (!is_asked_for(context))
+        return;
+    for (BatchInput *argument : arguments_)
+        if (argument->value(context, row).isnull)
+            return;
+    const BatchPlace::Entry entry = place_->enter(context, row, models, may_raise);
+    if (entry.group < 0)
+        return;
+    const auto number = static_cast<std::size_t>(entry.group);
+    if (number >= operands_.size())
+        operands_.resize(number + 1);
+    Operands &operands = operands_[number];
+    take_operands(context, row, *place_->groups()[number].model, operands, entry.index);
+    ensure_size(operands.rows, entry.index + 1, -1);
+    operands.rows[entry.index] = row;
+}
+
+void BatchCall::take_operands(ExprContext *context, int row, const Model &model, Operands &operands,
+                              std::size_t index) {
+    const ModelConfig &config = model.config();
+    const bool decodes_locations = config.image_side == ImageSide::location_decoder;
+    switch (function_.kind) {
+        case CallKind::embed: return;
+        case CallKind::probabilities:
+            if (config.class_count == 0)
+                leave_to_function();
+            return;
+        case CallKind::probability: return take_class(context, row, model, operands, index);
+        case CallKind::embed_image:
+            if (config.image_dim == 0 || decodes_locations)
+                leave_to_function();
+            return take_features(context, row, config.image_dim, operands, index);
+        case CallKind::similarity:
+            if (config.image_dim == 0)
+                leave_to_function();
+            return take_features(context, row, config.image_dim, operands, index);
+        case CallKind::fuse:
+        case CallKind::classify: leave_to_function();
+    }
+}
+
+void BatchCall::take_class(ExprContext *context, int row, const Model &model, Operands &operands, std::size_t index) {
+    const Datum value = arguments_[function_.label]->value(context, row).value;
+    auto *text = server_call([value] { return DatumGetTextPP(value); });
+    const std::size_t size = VARSIZE_ANY_EXHDR(text);
+    const bool same = !operands.rows.empty() && operands.label_class >= 0 && operands.label.size() == size &&
+                      std::memcmp(operands.label.data(), VARDATA_ANY(text), size) == 0;
+    if (!same) {
+        operands.label.assign(VARDATA_ANY(text), size);
+        operands.label_class = model.config().class_count > 0 ? model.class_index(operands.label) : -1;
+    }
+    if (operands.label_class < 0)
+        leave_to_function();
+    ensure_size(operands.classes, index + 1, 0);
+    operands.classes[index] = operands.label_class;
+}
+
+void BatchCall::take_features(ExprContext *context, int row, int width, Operands &operands, std::size_t index) {
+    const FeatureSpan features =
+        features_from_datum(arguments_[function_.features]->value(context, row).value, width);
+    ensure_size(operands.features, (index + 1) * width, 0.0f);
+    std::copy_n(features.values, width, operands.features.data() + index * width);
+}
+
+void BatchCall::compute() {
+    for (std::size_t number = 0; number < place_->group_count() && number < operands_.size(); ++number)
+        if (!operands_[number].rows.empty())
+            compute_group(place_->groups()[number], operands_[number]);
+}
+
+void BatchCall::set_arrays(const Operands &operands, const ArrayRows &arrays) {
+    for (std::size_t index = 0; index < operands.rows.size(); ++index)
+        if (operands.rows[index] >= 0)
+            values_[operands.rows[index]] = {PointerGetDatum(arrays.array(index)), false};
+}
+
+void BatchCall::set_numbers(const Operands &operands) {
+    for (std::size_t index = 0; index < operands.rows.size(); ++index)
+        if (operands.rows[index] >= 0)
+            values_[operands.rows[index]] = {Float4GetDatum(operands.numbers[index]), false};
+}
+
+void BatchCall::compute_group(const BatchGroup &group, Operands &operands) {
+    const Model &model = *group.model;
+    const ModelConfig &config = model.config();
+    const ArrayRows &embeddings = group.embeddings;
+    ArrayRows &arrays = operands.arrays;
+    const std::size_t count = operands.rows.size();
+    switch (function_.kind) {
+        case CallKind::embed: return set_arrays(operands, embeddings);
+        case CallKind::embed_image:
+            ensure_size(operands.features, count * config.image_dim, 0.0f);
+            arrays.reserve(count, config.embedding_dim);
+            in_slices(count, [&](std::size_t first, std::size_t rows) {
+                model.embed_image(operands.features.data() + first * config.image_dim, rows, arrays.elements(first),
+                                  arrays.stride());
+            });
+            return set_arrays(operands, arrays);
+        case CallKind::similarity:
+            ensure_size(operands.features, count * config.image_dim, 0.0f);
+            ensure_size(operands.numbers, count, 0.0f);
+            in_slices(count, [&](std::size_t first, std::size_t rows) {
+                model.similarities(embeddings.elements(first), embeddings.stride(),
+                                   operands.features.data() + first * config.image_dim, rows,
+                                   operands.numbers.data() + first);
+            });
+            return set_numbers(operands);
+        case CallKind::probabilities:
+            arrays.reserve(count, config.class_count);
+            in_slices(count, [&](std::size_t first, std::size_t rows) {
+                model.probabilities(embeddings.elements(first), embeddings.stride(), rows, arrays.elements(first),
+                                    arrays.stride());
+            });
+            return set_arrays(operands, arrays);
+        case CallKind::probability:
+            ensure_size(operands.classes, count, 0);
+            ensure_size(operands.numbers, count, 0.0f);
+            in_slices(count, [&](std::size_t first, std::size_t rows) {
+                model.probability(embeddings.elements(first), embeddings.stride(), operands.classes.data() + first,
+                                  rows, operands.numbers.data() + first);
+            });
+            return set_numbers(operands);
+        case CallKind::fuse:
+        case CallKind::classify: return;
+    }
+}
+
+std::size_t BatchCall::row_memory() const {
+    std::size_t bytes = sizeof(NullableDatum);
+    for (const Operands &operands : operands_)
+        if (!operands.rows.empty())
+            bytes = std::max(bytes, operands.arrays.row_memory() +
+                                        operands.features.size() / operands.rows.size() * sizeof(float));
+    return bytes;
+}
+
+// ---- all calls of a node -------------------------------------------------------------------
+
+namespace {
+
+void require_execute_privilege(Oid function) {
+#if PG_VERSION_NUM >= 160000
+    const AclResult result = object_aclcheck(ProcedureRelationId, function, GetUserId(), ACL_EXECUTE);
+#else
+    const AclResult result = pg_proc_aclcheck(function, GetUserId(), ACL_EXECUTE);
+#endif
+    if (result != ACLCHECK_OK)
+        aclcheck_error(result, OBJECT_FUNCTION, get_func_name(function));
+    InvokeFunctionExecuteHook(function);
+}
+
+bool add_parameters(Node *node, void *context) {
+    if (node == nullptr)
+        return false;
+    auto **parameters = static_cast<Bitmapset **>(context);
+    if (IsA(node, Param) && reinterpret_cast<Param *>(node)->paramkind == PARAM_EXEC)
+        *parameters = bms_add_member(*parameters, reinterpret_cast<Param *>(node)->paramid);
+    return walk_expression(node, add_parameters, context);
+}
+
+}  // namespace
+
+BatchCalls *BatchCalls::make(MemoryContext memory, const List *columns, const List *guards, PlanState *node) {
+    auto *callback = server_call([memory] {
+        return static_cast<MemoryContextCallback *>(MemoryContextAllocZero(memory, sizeof(MemoryContextCallback)));
+    });
+    void *space = server_call([memory] { return MemoryContextAlloc(memory, sizeof(BatchCalls)); });
+    auto *calls = new (space) BatchCalls();
+    callback->func = [](void *argument) { static_cast<BatchCalls *>(argument)->~BatchCalls(); };
+    callback->arg = calls;
+    MemoryContextRegisterResetCallback(memory, callback);
+
+    calls->node_ = node;
+    const ListCell *column, *guard;
+    forboth (column, columns, guard, guards)
+        calls->add(reinterpret_cast<FuncExpr *>(static_cast<TargetEntry *>(lfirst(column))->expr),
+                   static_cast<Node *>(lfirst(guard)), node);
+    return calls;
+}
+
+void BatchCalls::add(const FuncExpr *call, Node *guard, PlanState *node) {
+    BatchFunction function;
+    server_call([&] {
+        require_execute_privilege(call->funcid);
+        if (!find_batch_function(call->funcid, &function))
+            elog(ERROR, "function %u is not one that CspBatch evaluates", call->funcid);
+    });
+    std::vector<BatchInput *> arguments;
+    const ListCell *cell;
+    foreach (cell, call->args)
+        arguments.push_back(input(static_cast<Node *>(lfirst(cell)), node));
+    const auto argument = [&](int number) { return number < 0 ? nullptr : arguments[number]; };
+    ExprState *state = nullptr;
+    if (!IsA(guard, Const))
+        state = server_call([&] { return ExecInitExpr(reinterpret_cast<Expr *>(guard), node); });
+    calls_.emplace_back(function, place(argument(function.location), argument(function.date), argument(function.model)),
+                        state, std::move(arguments));
+}
+
+BatchInput *BatchCalls::input(Node *expression, PlanState *node) {
+    for (const auto &known : inputs_)
+        if (equal(known->expression(), expression))
+            return known.get();
+    inputs_.push_back(std::make_unique<BatchInput>(expression, node));
+    BatchInput *added = inputs_.back().get();
+    if (!added->is_harmless() && !IsA(expression, Param)) {
+        protect_ = true;
+        server_call([&] { add_parameters(expression, &parameters_); });
+    }
+    return added;
+}
+
+BatchPlace *BatchCalls::place(BatchInput *location, BatchInput *date, BatchInput *model) {
+    for (const auto &known : places_)
+        if (known->is(location, date, model))
+            return known.get();
+    places_.push_back(std::make_unique<BatchPlace>(location, date, model));
+    return places_.back().get();
+}
+
+void BatchCalls::evaluate(const MinimalTuple *rows, int count, TupleTableSlot *slot) {
+    // Asking for one row is no look ahead: what goes wrong then goes wrong for whoever asks. In a parallel query, where
+    // there are no subtransactions, workers read ahead of what is asked for in any case.
+    const bool looks_ahead = count > 1 && !IsInParallelMode();
+    MemoryContext old = MemoryContextSwitchTo(node_->ps_ExprContext->ecxt_per_tuple_memory);
+    begin_batch(count);
+    int taken = 0;
+    if (!protect_ || !looks_ahead)
+        taken = take_rows(rows, count, slot, !looks_ahead);
+    if (taken < count)
+        take_protected(rows, taken, count, slot);
+    compute();
+    MemoryContextSwitchTo(old);
+}
+
+void BatchCalls::begin_batch(int count) {
+    marked_.assign(count, false);
+    models_.forget();
+    for (const auto &input : inputs_)
+        input->forget();
+    for (const auto &place : places_)
+        place->begin_batch();
+    for (BatchCall &call : calls_)
+        call.begin_batch(count);
+}
+
+void BatchCalls::take_row(const MinimalTuple *rows, int row, TupleTableSlot *slot, bool may_raise) {
+    ExprContext *context = node_->ps_ExprContext;
+    ExecStoreMinimalTuple(rows[row], slot, false);
+    ResetExprContext(context);
+    context->ecxt_outertuple = slot;
+    try {
+        for (BatchCall &call : calls_)
+            call.take(context, row, models_, may_raise);
+    } catch (const Error &) {
+        marked_[row] = true;
+    }
+}
+
+// Returns the first row that was not taken, because it needs protection.
+int BatchCalls::take_rows(const MinimalTuple *rows, int count, TupleTableSlot *slot, bool may_raise) {
+    for (int row = 0; row < count; ++row) {
+        try {
+            take_row(rows, row, slot, may_raise);
+        } catch (const ProtectionNeeded &) {
+            protect_ = true;
+            return row;
+        }
+    }
+    return count;
+}
+
+// In subtransactions: an error of the server ends one and marks the row.
+void BatchCalls::take_protected(const MinimalTuple *rows, int first, int count, TupleTableSlot *slot) {
+    // A subquery that starts now must not end with a subtransaction.
+    server_call([this] { ExecSetParamPlanMulti(parameters_, node_->ps_ExprContext); });
+    while (first < count)
+        first = take_until_error(rows, first, count, slot);
+}
+
+int BatchCalls::take_until_error(const MinimalTuple *rows, int first, int count, TupleTableSlot *slot) {
+    const auto is_about_a_row = [](int sqlstate) {
+        const int category = ERRCODE_TO_CATEGORY(sqlstate);
+        return category != ERRCODE_OPERATOR_INTERVENTION && category != ERRCODE_INSUFFICIENT_RESOURCES &&
+               category != ERRCODE_INTERNAL_ERROR;
+    };
+    MemoryContext memory = CurrentMemoryContext;
+    ResourceOwner owner = CurrentResourceOwner;
+    const auto restore = [&] {
+        MemoryContextSwitchTo(memory);
+        CurrentResourceOwner = owner;
+    };
+    int row = first;
+    server_call([&] {
+        BeginInternalSubTransaction(nullptr);
+        MemoryContextSwitchTo(memory);
+    });
+    try {
+        for (; row < count; ++row)
+            take_row(rows, row, slot, true);
+        server_call([&] {
+            ReleaseCurrentSubTransaction();
+            restore();
+        });
+        return count;
+    } catch (const ServerError &error) {
+        server_call([&] {
+            RollbackAndReleaseCurrentSubTransaction();
+            restore();
+        });
+        if (!is_about_a_row(error.data()->sqlerrcode))
+            throw;
+        marked_[row] = true;
+        return row + 1;
+    }
+}
+
+void BatchCalls::compute() {
+    row_memory_ = 0;
+    for (const auto &place : places_) {
+        place->embed();
+        row_memory_ += place->row_memory();
+    }
+    for (BatchCall &call : calls_) {
+        call.compute();
+        row_memory_ += call.row_memory();
+    }
+}
+
+}  // namespace csp::server

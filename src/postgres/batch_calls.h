@@ -1,0 +1,191 @@
+// Calls of query functions, evaluated for many rows at once.
+#pragma once
+
+#include "batch_rows.h"
+#include "plan_expressions.h"
+
+#include "../encoder/model.h"
+
+extern "C" {
+#include "nodes/execnodes.h"
+}
+
+namespace csp::server {
+
+// An argument of a call: an expression over a row. Calls that share an argument share its evaluation.
+class BatchInput {
+public:
+    BatchInput(Node *expression, PlanState *node);
+
+    const Node *expression() const { return expression_; }
+    // Evaluating it can neither fail nor do anything but compute.
+    bool is_harmless() const { return column_ > 0 || constant_; }
+
+    // Its value in the row of `context`; evaluated once a row.
+    const NullableDatum &value(ExprContext *context, int row);
+    void forget() { row_ = -1; }
+
+private:
+    Node *expression_;
+    AttrNumber column_;  // of the row, if that is all it is; else 0
+    bool constant_;
+    ExprState *state_;
+    NullableDatum value_{};
+    int row_ = -1;  // whose value it is
+};
+
+using ModelPointer = std::shared_ptr<const Model>;
+
+// The models that the rows of a batch name; they stay loaded until the next batch.
+class BatchModels {
+public:
+    // Null: the model that is used when none is named. Errors as resolve_model.
+    const Model &find(const NullableDatum *name);
+    void forget() { models_.clear(); }
+
+private:
+    struct Named {
+        bool is_named;
+        std::string name;
+        ModelPointer model;
+    };
+    std::vector<Named> models_;
+};
+
+// Thrown where a row needs PostGIS, whose errors would end the query, although nobody has asked for the row yet.
+struct ProtectionNeeded {};
+
+// Rows of one model at one place of the plan: what is computed in one product.
+struct BatchGroup {
+    const Model *model = nullptr;
+    std::size_t size = 0;
+    std::vector<double> lonlat;
+    std::vector<float> dates;
+    ArrayRows embeddings;
+};
+
+// A location, date and model that one or several calls are about: the embedding is computed once for all of them.
+// Without a location (csp_embed_image) it only sorts rows by model.
+class BatchPlace {
+public:
+    BatchPlace(BatchInput *location, BatchInput *date, BatchInput *model)
+        : location_(location), date_(date), model_(model) {}
+
+    bool is(const BatchInput *location, const BatchInput *date, const BatchInput *model) const {
+        return location_ == location && date_ == date && model_ == model;
+    }
+
+    struct Entry {
+        int group;  // -1: the place is empty, and so are all answers about it
+        std::size_t index;
+    };
+
+    // Where the row is among the groups; it is added to one the first time that a call asks. may_raise: errors of the
+    // server do no harm now; otherwise throws ProtectionNeeded before anything that could raise some.
+    const Entry &enter(ExprContext *context, int row, BatchModels &models, bool may_raise);
+    void begin_batch();
+    void embed();
+
+    const std::vector<BatchGroup> &groups() const { return groups_; }
+    std::size_t group_count() const { return used_; }
+    std::size_t row_memory() const;
+
+private:
+    Entry add(const Model &model, const double *lonlat, float date);
+
+    BatchInput *location_, *date_, *model_;
+    std::vector<BatchGroup> groups_;
+    std::size_t used_ = 0;
+    Entry entry_{};
+    int row_ = -1;
+};
+
+// One call. It takes its rows first, then computes all of them.
+class BatchCall {
+public:
+    BatchCall(const BatchFunction &function, BatchPlace *place, ExprState *guard, std::vector<BatchInput *> arguments);
+
+    // Reads the arguments of a row. Throws what the function would report; NULL arguments give NULL.
+    void take(ExprContext *context, int row, BatchModels &models, bool may_raise);
+    void begin_batch(int rows);
+    void compute();
+    const NullableDatum &value(int row) const { return values_[row]; }
+    std::size_t row_memory() const;
+
+private:
+    // What the call itself asks of the rows of a group.
+    struct Operands {
+        std::vector<int> rows;  // -1: an answer about this place is not asked for
+        std::vector<int> classes;
+        std::vector<float> features;
+        std::vector<float> numbers;
+        ArrayRows arrays;
+        std::string label;  // of the last row
+        int label_class = -1;
+    };
+
+    bool is_asked_for(ExprContext *context) const;
+    void take_operands(ExprContext *context, int row, const Model &model, Operands &operands, std::size_t index);
+    void take_class(ExprContext *context, int row, const Model &model, Operands &operands, std::size_t index);
+    void take_features(ExprContext *context, int row, int width, Operands &operands, std::size_t index);
+    void compute_group(const BatchGroup &group, Operands &operands);
+    void set_arrays(const Operands &operands, const ArrayRows &arrays);
+    void set_numbers(const Operands &operands);
+
+    BatchFunction function_;
+    BatchPlace *place_;
+    ExprState *guard_;
+    std::vector<BatchInput *> arguments_;
+    std::vector<Operands> operands_;  // of each group
+    std::vector<NullableDatum> values_;
+};
+
+class BatchCalls {
+public:
+    // columns: target entries of the calls; guards: an expression for each; node: whose rows they are about.
+    // Lives as long as `memory`. Errors: insufficient_privilege for a function that the user may not execute.
+    static BatchCalls *make(MemoryContext memory, const List *columns, const List *guards, PlanState *node);
+
+    BatchCalls(const BatchCalls &) = delete;
+
+    // Evaluates the calls for the rows; slot: for MinimalTuples of theirs. Rows for which a call would report an error
+    // are marked. Errors: only such as concern no single row.
+    void evaluate(const MinimalTuple *rows, int count, TupleTableSlot *slot);
+
+    bool is_marked(int row) const { return marked_[row]; }
+
+    // Values of the calls in a row, valid until the next evaluate().
+    void values_of(int row, Datum *values, bool *nulls) const {
+        for (std::size_t i = 0; i < calls_.size(); ++i) {
+            values[i] = calls_[i].value(row).value;
+            nulls[i] = calls_[i].value(row).isnull;
+        }
+    }
+
+    // Bytes that the values of a row took in the last batch.
+    std::size_t row_memory() const { return row_memory_; }
+
+private:
+    BatchCalls() = default;
+    void add(const FuncExpr *call, Node *guard, PlanState *node);
+    BatchInput *input(Node *expression, PlanState *node);
+    BatchPlace *place(BatchInput *location, BatchInput *date, BatchInput *model);
+    void begin_batch(int count);
+    void take_row(const MinimalTuple *rows, int row, TupleTableSlot *slot, bool may_raise);
+    int take_rows(const MinimalTuple *rows, int count, TupleTableSlot *slot, bool may_raise);
+    void take_protected(const MinimalTuple *rows, int first, int count, TupleTableSlot *slot);
+    int take_until_error(const MinimalTuple *rows, int first, int count, TupleTableSlot *slot);
+    void compute();
+
+    PlanState *node_ = nullptr;
+    std::vector<std::unique_ptr<BatchInput>> inputs_;
+    std::vector<std::unique_ptr<BatchPlace>> places_;
+    std::vector<BatchCall> calls_;
+    BatchModels models_;
+    std::vector<char> marked_;
+    Bitmapset *parameters_ = nullptr;  // that the arguments use
+    bool protect_ = false;             // reading a row's arguments can raise server errors
+    std::size_t row_memory_ = 0;
+};
+
+}  // namespace csp::server

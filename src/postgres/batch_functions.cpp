@@ -1,0 +1,175 @@
+// Recognising the query functions in an expression, by library and symbol.
+#include "batch_functions.h"
+
+extern "C" {
+#include "access/htup_details.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_language.h"
+#include "catalog/pg_proc.h"
+#include "nodes/makefuncs.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/syscache.h"
+}
+
+// Server calls in this file may raise errors: no C++ objects live across them.
+namespace csp::server {
+
+namespace {
+
+struct Symbol {
+    const char *name;
+    CallKind kind;
+    bool dated;
+    int arguments;  // without date and model
+    int location, features, label, k;
+};
+
+constexpr Symbol symbols[] = {
+    {"csp_embed", CallKind::embed, false, 1, 0, -1, -1, -1},
+    {"csp_embed_at", CallKind::embed, true, 1, 0, -1, -1, -1},
+    {"csp_embed_image", CallKind::embed_image, false, 1, -1, 0, -1, -1},
+    {"csp_similarity", CallKind::similarity, false, 2, 0, 1, -1, -1},
+    {"csp_similarity_at", CallKind::similarity, true, 2, 0, 1, -1, -1},
+    {"csp_probabilities", CallKind::probabilities, false, 1, 0, -1, -1, -1},
+    {"csp_probabilities_at", CallKind::probabilities, true, 1, 0, -1, -1, -1},
+    {"csp_probability", CallKind::probability, false, 2, 0, -1, 1, -1},
+    {"csp_probability_at", CallKind::probability, true, 2, 0, -1, 1, -1},
+    {"csp_fuse", CallKind::fuse, false, 2, 1, 0, -1, -1},
+    {"csp_fuse_at", CallKind::fuse, true, 2, 1, 0, -1, -1},
+    {"csp_classify", CallKind::classify, false, 2, 0, -1, -1, 1},
+    {"csp_classify_at", CallKind::classify, true, 2, 0, -1, -1, 1},
+    {"csp_classify_five", CallKind::classify, false, 1, 0, -1, -1, -1},
+};
+
+constexpr int default_class_count = 5;  // of csp_classify without k
+
+HTAB *functions = nullptr;
+
+void create_cache() {
+    HASHCTL control = {};
+    control.keysize = sizeof(Oid);
+    control.entrysize = sizeof(BatchFunction);
+    functions = hash_create("csp_ext query functions", 64, &control, HASH_ELEM | HASH_BLOBS);
+}
+
+void forget_functions(Datum, int, uint32) {
+    if (functions != nullptr)
+        hash_destroy(functions);
+    functions = nullptr;
+}
+
+bool is_this_library(const char *file) {
+    const char *name = strrchr(file, '/');
+    name = name ? name + 1 : file;
+    return strcmp(name, "csp_ext") == 0 || strcmp(name, "csp_ext.so") == 0;
+}
+
+char *text_attribute(HeapTuple tuple, AttrNumber attribute) {
+    bool is_null;
+    Datum value = SysCacheGetAttr(PROCOID, tuple, attribute, &is_null);
+    return is_null ? nullptr : TextDatumGetCString(value);
+}
+
+void describe(const Symbol &symbol, int arguments, BatchFunction *function) {
+    const int with_date = symbol.arguments + symbol.dated;
+    function->known = true;
+    function->kind = symbol.kind;
+    function->dated = symbol.dated;
+    function->location = symbol.location;
+    function->features = symbol.features;
+    function->label = symbol.label;
+    function->k = symbol.k;
+    function->date = symbol.dated ? symbol.arguments : -1;
+    function->model = arguments > with_date ? with_date : -1;
+}
+
+void look_up(Oid oid, BatchFunction *function) {
+    function->known = false;
+    HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(oid));
+    if (!HeapTupleIsValid(tuple))
+        return;
+    auto *form = (Form_pg_proc)GETSTRUCT(tuple);
+    if (form->prolang == ClanguageId) {
+        const char *file = text_attribute(tuple, Anum_pg_proc_probin);
+        const char *name = text_attribute(tuple, Anum_pg_proc_prosrc);
+        if (file != nullptr && name != nullptr && is_this_library(file))
+            for (const Symbol &symbol : symbols)
+                if (strcmp(symbol.name, name) == 0)
+                    describe(symbol, form->pronargs, function);
+    }
+    ReleaseSysCache(tuple);
+}
+
+// A function by name and argument types; InvalidOid if there is none.
+Oid function_oid(const char *name, Oid schema, const List *arguments) {
+    Oid types[FUNC_MAX_ARGS];
+    int count = 0;
+    const ListCell *cell;
+    foreach (cell, arguments)
+        types[count++] = exprType(static_cast<Node *>(lfirst(cell)));
+    oidvector *vector = buildoidvector(types, count);
+    return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum(name), PointerGetDatum(vector),
+                           ObjectIdGetDatum(schema));
+}
+
+FuncExpr *make_call(const char *name, Oid schema, List *arguments, const FuncExpr *like) {
+    if (!OidIsValid(schema))
+        return nullptr;
+    Oid oid = function_oid(name, schema, arguments);
+    if (!OidIsValid(oid))
+        return nullptr;
+    FuncExpr *call = makeFuncExpr(oid, get_func_rettype(oid), arguments, InvalidOid, like->inputcollid,
+                                  COERCE_EXPLICIT_CALL);
+    call->funcretset = get_func_retset(oid);
+    return call;
+}
+
+List *append_argument(List *arguments, const FuncExpr *call, int argument) {
+    return argument < 0 ? arguments : lappend(arguments, list_nth(call->args, argument));
+}
+
+}  // namespace
+
+bool find_batch_function(Oid oid, BatchFunction *function) {
+    if (oid < FirstNormalObjectId)
+        return false;
+    if (functions == nullptr)
+        create_cache();
+    bool found;
+    auto *entry = static_cast<BatchFunction *>(hash_search(functions, &oid, HASH_FIND, &found));
+    if (found) {
+        *function = *entry;
+        return function->known;
+    }
+    look_up(oid, function);  // an invalidation may drop the cache meanwhile
+    if (functions == nullptr)
+        create_cache();
+    entry = static_cast<BatchFunction *>(hash_search(functions, &oid, HASH_ENTER, &found));
+    function->oid = oid;
+    *entry = *function;
+    return function->known;
+}
+
+FuncExpr *probabilities_for_classify(const FuncExpr *call, const BatchFunction &function) {
+    List *arguments = append_argument(NIL, call, function.location);
+    arguments = append_argument(arguments, call, function.date);
+    arguments = append_argument(arguments, call, function.model);
+    return make_call("csp_probabilities", get_func_namespace(call->funcid), arguments, call);
+}
+
+FuncExpr *classify_from_probabilities(const FuncExpr *call, const BatchFunction &function, Expr *probabilities) {
+    List *arguments = list_make1(probabilities);
+    arguments = function.k >= 0 ? append_argument(arguments, call, function.k)
+                                : lappend(arguments, makeConst(INT4OID, -1, InvalidOid, sizeof(int32),
+                                                               Int32GetDatum(default_class_count), false, true));
+    arguments = append_argument(arguments, call, function.model);
+    FuncExpr *from = make_call("classify_probabilities", get_namespace_oid("csp", true), arguments, call);
+    if (from != nullptr && !from->funcretset)
+        return nullptr;
+    return from;
+}
+
+void register_function_callbacks() { CacheRegisterSyscacheCallback(PROCOID, forget_functions, Datum(0)); }
+
+}  // namespace csp::server

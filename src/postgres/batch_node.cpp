@@ -1,0 +1,365 @@
+// The CspBatch node: rows in, kept until a batch is full, and out again in their order with the values of the calls.
+//
+// An answer must be the same as without batches, and so must an error, or that there is none. So the node itself never
+// reports what is wrong with a row: it marks the row, and when somebody asks for that row its expressions are evaluated
+// as they were written, which raises what it has to.
+#include "batch_node.h"
+
+#include "batch_calls.h"
+#include "batch_settings.h"
+#include "guard.h"
+
+extern "C" {
+#include "access/parallel.h"
+#include "commands/explain.h"
+#if PG_VERSION_NUM >= 180000
+#include "commands/explain_format.h"
+#endif
+#include "executor/executor.h"
+#include "nodes/extensible.h"
+#include "nodes/makefuncs.h"
+#include "optimizer/tlist.h"
+#include "utils/ruleutils.h"
+}
+
+namespace csp::server {
+
+namespace {
+
+// What EXPLAIN ANALYZE counts.
+struct Counters {
+    uint64 rows;
+    uint64 batches;
+    double milliseconds;  // in the encoder
+};
+
+// In shared memory, so that the leader of a parallel query can add up its workers'.
+struct SharedCounters {
+    int workers;
+    Counters of_worker[FLEXIBLE_ARRAY_MEMBER];
+};
+
+struct BatchState {
+    CustomScanState scan;
+
+    // The batch: rows [next, count) are still to be handed on.
+    MemoryContext memory;
+    MinimalTuple *rows;
+    int capacity;
+    int count;
+    int next;
+    int size;          // of the next batch
+    bool input_ended;
+    TupleTableSlot *row;
+
+    BatchCalls *calls;
+
+    // For marked rows: target list and filter with the calls in place.
+    ProjectionInfo *plain_projection;
+    ExprState *plain_filter;
+    bool plain_ready;
+
+    Counters counters;
+    SharedCounters *shared;
+};
+
+BatchState *state_of(CustomScanState *node) { return reinterpret_cast<BatchState *>(node); }
+
+CustomScan *plan_of(BatchState *state) { return reinterpret_cast<CustomScan *>(state->scan.ss.ps.plan); }
+
+List *plain_target_list(CustomScan *plan) { return static_cast<List *>(lsecond(plan->custom_exprs)); }
+
+List *plain_filter(CustomScan *plan) { return static_cast<List *>(lthird(plan->custom_exprs)); }
+
+// ---- filling a batch -----------------------------------------------------------------------
+
+void make_space(BatchState *state) {
+    if (state->capacity >= state->size)
+        return;
+    const std::size_t bytes = state->size * sizeof(MinimalTuple);
+    state->rows = static_cast<MinimalTuple *>(
+        state->rows == nullptr ? MemoryContextAlloc(state->scan.ss.ps.state->es_query_cxt, bytes)
+                               : repalloc(state->rows, bytes));
+    state->capacity = state->size;
+}
+
+// Reads rows until the batch is full or work_mem is used up.
+void read_rows(BatchState *state) {
+    PlanState *input = outerPlanState(state);
+    const std::size_t limit = std::size_t(work_mem) * 1024;
+    std::size_t used = 0;
+    MemoryContextReset(state->memory);
+    make_space(state);
+    state->count = state->next = 0;
+    while (state->count < state->size && used < limit) {
+        TupleTableSlot *slot = ExecProcNode(input);
+        if (TupIsNull(slot)) {
+            state->input_ended = true;
+            break;
+        }
+        MemoryContext old = MemoryContextSwitchTo(state->memory);
+        MinimalTuple row = ExecCopySlotMinimalTuple(slot);
+        MemoryContextSwitchTo(old);
+        state->rows[state->count++] = row;
+        used += row->t_len + state->calls->row_memory();
+    }
+}
+
+void evaluate_calls(BatchState *state) {
+    instr_time started, ended;
+    INSTR_TIME_SET_CURRENT(started);
+    guard([state] { state->calls->evaluate(state->rows, state->count, state->row); });
+    INSTR_TIME_SET_CURRENT(ended);
+    INSTR_TIME_SUBTRACT(ended, started);
+    state->counters.milliseconds += INSTR_TIME_GET_MILLISEC(ended);
+    state->counters.rows += state->count;
+    state->counters.batches += 1;
+}
+
+// The next batch; false: there are no more rows.
+bool fill(BatchState *state) {
+    if (state->input_ended)
+        return false;
+    read_rows(state);
+    if (state->count == 0)
+        return false;
+    evaluate_calls(state);
+    state->size = Min(state->size * 4, csp_batch_size);
+    return true;
+}
+
+// ---- handing rows on -----------------------------------------------------------------------
+
+// The expressions as they were written; compiled when the first row needs them.
+void make_plain_ready(BatchState *state) {
+    if (state->plain_ready)
+        return;
+    PlanState *node = &state->scan.ss.ps;
+    MemoryContext old = MemoryContextSwitchTo(node->state->es_query_cxt);
+    state->plain_projection = ExecBuildProjectionInfo(plain_target_list(plan_of(state)), node->ps_ExprContext,
+                                                      node->ps_ResultTupleSlot, node, nullptr);
+    state->plain_filter = ExecInitQual(plain_filter(plan_of(state)), node);
+    MemoryContextSwitchTo(old);
+    state->plain_ready = true;
+}
+
+void set_values(BatchState *state, int row) {
+    TupleTableSlot *values = state->scan.ss.ss_ScanTupleSlot;
+    ExecClearTuple(values);
+    state->calls->values_of(row, values->tts_values, values->tts_isnull);
+    ExecStoreVirtualTuple(values);
+}
+
+TupleTableSlot *next_row(CustomScanState *node) {
+    BatchState *state = state_of(node);
+    ExprContext *context = node->ss.ps.ps_ExprContext;
+    for (;;) {
+        if (state->next == state->count && !fill(state))
+            return ExecClearTuple(node->ss.ps.ps_ResultTupleSlot);
+        const int row = state->next++;
+        ExecStoreMinimalTuple(state->rows[row], state->row, false);
+        ResetExprContext(context);
+        context->ecxt_outertuple = state->row;
+
+        ExprState *filter = node->ss.ps.qual;
+        ProjectionInfo *projection = node->ss.ps.ps_ProjInfo;
+        if (state->calls->is_marked(row)) {
+            make_plain_ready(state);
+            filter = state->plain_filter;
+            projection = state->plain_projection;
+        } else {
+            set_values(state, row);
+            context->ecxt_scantuple = node->ss.ss_ScanTupleSlot;
+        }
+        if (!ExecQual(filter, context)) {
+            InstrCountFiltered1(node, 1);
+            CHECK_FOR_INTERRUPTS();
+            continue;
+        }
+        return projection ? ExecProject(projection) : node->ss.ss_ScanTupleSlot;
+    }
+}
+
+// ---- the node's life -----------------------------------------------------------------------
+
+void start_over(BatchState *state) {
+    state->count = state->next = 0;
+    state->size = 1;
+    state->input_ended = false;
+}
+
+void begin(CustomScanState *node, EState *executor, int flags) {
+    BatchState *state = state_of(node);
+    CustomScan *plan = plan_of(state);
+    outerPlanState(node) = ExecInitNode(outerPlan(plan), executor, flags & ~(EXEC_FLAG_BACKWARD | EXEC_FLAG_MARK));
+    state->memory = AllocSetContextCreate(executor->es_query_cxt, "CspBatch rows", ALLOCSET_DEFAULT_SIZES);
+    state->row = ExecInitExtraTupleSlot(executor, ExecGetResultType(outerPlanState(node)), &TTSOpsMinimalTuple);
+    start_over(state);
+    if ((flags & EXEC_FLAG_EXPLAIN_ONLY) == 0)
+        guard([&] {
+            state->calls = BatchCalls::make(executor->es_query_cxt, plan->custom_scan_tlist,
+                                            static_cast<List *>(linitial(plan->custom_exprs)), &node->ss.ps);
+        });
+}
+
+void end(CustomScanState *node) { ExecEndNode(outerPlanState(node)); }
+
+void rescan(CustomScanState *node) {
+    start_over(state_of(node));
+    if (outerPlanState(node)->chgParam == nullptr)
+        ExecReScan(outerPlanState(node));
+}
+
+// ---- EXPLAIN -------------------------------------------------------------------------------
+
+List *call_texts(CustomScanState *node, List *ancestors, ExplainState *explain) {
+    auto *plan = reinterpret_cast<CustomScan *>(node->ss.ps.plan);
+    List *context = set_deparse_context_plan(explain->deparse_cxt, &plan->scan.plan, ancestors);
+    List *texts = NIL;
+    const ListCell *cell;
+    foreach (cell, plan->custom_scan_tlist) {
+        auto *call = reinterpret_cast<Node *>(lfirst_node(TargetEntry, cell)->expr);
+        texts = lappend(texts, deparse_expression(call, context, explain->verbose, false));
+    }
+    return texts;
+}
+
+Counters all_counters(BatchState *state) {
+    Counters sum = state->counters;
+    for (int i = 0; state->shared != nullptr && i < state->shared->workers; ++i) {
+        sum.rows += state->shared->of_worker[i].rows;
+        sum.batches += state->shared->of_worker[i].batches;
+        sum.milliseconds += state->shared->of_worker[i].milliseconds;
+    }
+    return sum;
+}
+
+void explain_node(CustomScanState *node, List *ancestors, ExplainState *explain) {
+    ExplainPropertyList("Calls", call_texts(node, ancestors, explain), explain);
+    if (!explain->analyze)
+        return;
+    const Counters counters = all_counters(state_of(node));
+    ExplainPropertyInteger("Batches", nullptr, static_cast<int64>(counters.batches), explain);
+    ExplainPropertyInteger("Batched Rows", nullptr, static_cast<int64>(counters.rows), explain);
+    if (explain->timing)
+        ExplainPropertyFloat("Encoder Time", "ms", counters.milliseconds, 3, explain);
+}
+
+// ---- parallel queries ----------------------------------------------------------------------
+
+Size estimate_shared(CustomScanState *, ParallelContext *context) {
+    return offsetof(SharedCounters, of_worker) + std::size_t(context->nworkers) * sizeof(Counters);
+}
+
+void initialize_shared(CustomScanState *node, ParallelContext *context, void *shared) {
+    auto *counters = static_cast<SharedCounters *>(shared);
+    memset(shared, 0, estimate_shared(node, context));
+    counters->workers = context->nworkers;
+    state_of(node)->shared = counters;
+}
+
+void reinitialize_shared(CustomScanState *, ParallelContext *, void *) {}
+
+void initialize_worker(CustomScanState *node, shm_toc *, void *shared) {
+    state_of(node)->shared = static_cast<SharedCounters *>(shared);
+}
+
+// A worker adds its figures to what earlier scans of the same place counted; the leader takes a copy before the memory
+// goes.
+void shut_down(CustomScanState *node) {
+    BatchState *state = state_of(node);
+    if (state->shared == nullptr)
+        return;
+    if (IsParallelWorker()) {
+        if (ParallelWorkerNumber < state->shared->workers) {
+            Counters &mine = state->shared->of_worker[ParallelWorkerNumber];
+            mine.rows += state->counters.rows;
+            mine.batches += state->counters.batches;
+            mine.milliseconds += state->counters.milliseconds;
+        }
+        state->shared = nullptr;
+        return;
+    }
+    state->counters = all_counters(state);
+    state->shared = nullptr;
+}
+
+const CustomExecMethods exec_methods = {
+    "CspBatch",        begin, next_row,        end, rescan, nullptr, nullptr,
+    estimate_shared, initialize_shared, reinitialize_shared, initialize_worker, shut_down, explain_node,
+};
+
+Node *create_state(CustomScan *) {
+    auto *state = static_cast<BatchState *>(palloc0(sizeof(BatchState)));
+    NodeSetTag(state, T_CustomScanState);
+    state->scan.methods = &exec_methods;
+    return reinterpret_cast<Node *>(state);
+}
+
+const CustomScanMethods scan_methods = {"CspBatch", create_state};
+
+// ---- making one ----------------------------------------------------------------------------
+
+List *guards_of(const Calls &calls) {
+    List *guards = NIL;
+    const ListCell *cell;
+    foreach (cell, calls.guards)
+        guards = lappend(guards, lfirst(cell) ? lfirst(cell) : makeBoolConst(true, false));
+    return guards;
+}
+
+List *as_scan_columns(const Calls &calls) {
+    List *columns = NIL;
+    const ListCell *cell;
+    foreach (cell, calls.calls) {
+        auto *call = lfirst_node(FuncExpr, cell);
+        columns = lappend(columns, makeTargetEntry(reinterpret_cast<Expr *>(call),
+                                                   static_cast<AttrNumber>(list_length(columns) + 1),
+                                                   get_func_name(call->funcid), false));
+    }
+    return columns;
+}
+
+List *values_in_place(List *expressions, const Calls &calls) {
+    List *values = NIL;
+    const ListCell *cell;
+    foreach (cell, calls.calls)
+        values = lappend(values, make_reference(INDEX_VAR, list_length(values) + 1, static_cast<Node *>(lfirst(cell))));
+    return reinterpret_cast<List *>(
+        replace_expressions(reinterpret_cast<Node *>(expressions), calls.calls, values));
+}
+
+}  // namespace
+
+CustomScan *make_batch_node(Plan *input, List *target_list, List *filter, const Plan *like, int node_id) {
+    Calls calls;
+    collect_calls(reinterpret_cast<Node *>(filter), calls);
+    collect_calls(reinterpret_cast<Node *>(target_list), calls);
+
+    CustomScan *node = makeNode(CustomScan);
+    Plan *plan = &node->scan.plan;
+    plan->startup_cost = like->startup_cost;
+    plan->total_cost = like->total_cost;
+    plan->plan_rows = like->plan_rows;
+    plan->plan_width = like->plan_width;
+    plan->parallel_safe = like->parallel_safe;
+    plan->plan_node_id = node_id;
+    plan->extParam = bms_copy(like->extParam);
+    plan->allParam = bms_copy(like->allParam);
+    plan->lefttree = input;
+    plan->targetlist = values_in_place(target_list, calls);
+    plan->qual = values_in_place(filter, calls);
+    node->custom_scan_tlist = as_scan_columns(calls);
+    node->custom_exprs = list_make3(guards_of(calls), target_list, filter);
+    node->methods = &scan_methods;
+    return node;
+}
+
+bool is_batch_node(const Plan *plan) {
+    return plan != nullptr && IsA(plan, CustomScan) &&
+           reinterpret_cast<const CustomScan *>(plan)->methods == &scan_methods;
+}
+
+void register_batch_node() { RegisterCustomScanMethods(&scan_methods); }
+
+}  // namespace csp::server

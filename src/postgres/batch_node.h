@@ -1,0 +1,23 @@
+// The plan node that evaluates calls of query functions in batches: how a plan holds it.
+//
+// A CspBatch node sits above the node whose rows the calls are about. Its expressions refer to that node's columns as
+// OUTER_VAR and to the values of the calls as INDEX_VAR; custom_scan_tlist holds the calls themselves, so that EXPLAIN
+// shows them. custom_exprs holds what it takes to do without batches, for the rows that call for it:
+//   1. a guard for each call (a constant true: none)
+//   2. the target list with the calls in place
+//   3. the filter with the calls in place
+#pragma once
+
+#include "plan_expressions.h"
+
+namespace csp::server {
+
+// A CspBatch node above `input`, with a target list and filter in terms of its columns (OUTER_VAR), calls in place.
+// Costs and parameters are those of `like`. node_id: of a plan node, unused so far.
+CustomScan *make_batch_node(Plan *input, List *target_list, List *filter, const Plan *like, int node_id);
+
+bool is_batch_node(const Plan *plan);
+
+void register_batch_node();
+
+}  // namespace csp::server

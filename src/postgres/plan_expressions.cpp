@@ -1,0 +1,265 @@
+// Finding and replacing calls in the expressions of a plan.
+#include "plan_expressions.h"
+
+extern "C" {
+#include "nodes/makefuncs.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/clauses.h"
+}
+
+namespace csp::server {
+
+namespace {
+
+// What is known of the circumstances under which an expression is evaluated.
+struct Circumstances {
+    List *conditions = NIL;  // all hold
+    bool unknown = false;    // or it depends on something that cannot be evaluated ahead
+};
+
+void collect(Node *node, const Circumstances &when, Calls &calls);
+
+// Evaluating it ahead, or twice, is safe: no error, no effect, no subquery.
+bool is_harmless(Node *condition) {
+    return !contain_volatile_functions(condition) && !contain_subplans(condition) && !contain_leaked_vars(condition) &&
+           !contain_agg_clause(condition) && !contain_window_function(condition);
+}
+
+Circumstances also_when(const Circumstances &when, Node *condition) {
+    if (when.unknown || !is_harmless(condition))
+        return {NIL, true};
+    return {lappend(list_copy(when.conditions), condition), false};
+}
+
+Node *boolean_test(Node *expression, BoolTestType type) {
+    BooleanTest *test = makeNode(BooleanTest);
+    test->arg = reinterpret_cast<Expr *>(expression);
+    test->booltesttype = type;
+    test->location = -1;
+    return reinterpret_cast<Node *>(test);
+}
+
+Node *null_test(Node *expression) {
+    NullTest *test = makeNode(NullTest);
+    test->arg = reinterpret_cast<Expr *>(expression);
+    test->nulltesttype = IS_NULL;
+    test->argisrow = false;
+    test->location = -1;
+    return reinterpret_cast<Node *>(test);
+}
+
+// CASE: a result under its own condition and the failure of those before. With a test expression
+// (CASE x WHEN ...) conditions are not expressions of their own: only the first is certain to be evaluated.
+void collect_case(CaseExpr *expression, Circumstances when, Calls &calls) {
+    collect(reinterpret_cast<Node *>(expression->arg), when, calls);
+    const ListCell *cell;
+    foreach (cell, expression->args) {
+        auto *branch = lfirst_node(CaseWhen, cell);
+        auto *condition = reinterpret_cast<Node *>(branch->expr);
+        collect(condition, when, calls);
+        if (expression->arg != nullptr)
+            return;
+        collect(reinterpret_cast<Node *>(branch->result), also_when(when, boolean_test(condition, IS_TRUE)), calls);
+        when = also_when(when, boolean_test(condition, IS_NOT_TRUE));
+    }
+    collect(reinterpret_cast<Node *>(expression->defresult), when, calls);
+}
+
+void collect_coalesce(CoalesceExpr *expression, Circumstances when, Calls &calls) {
+    const ListCell *cell;
+    foreach (cell, expression->args) {
+        auto *argument = static_cast<Node *>(lfirst(cell));
+        collect(argument, when, calls);
+        when = also_when(when, null_test(argument));
+    }
+}
+
+void collect_boolean(BoolExpr *expression, Circumstances when, Calls &calls) {
+    const ListCell *cell;
+    foreach (cell, expression->args) {
+        auto *argument = static_cast<Node *>(lfirst(cell));
+        collect(argument, when, calls);
+        when = also_when(when, boolean_test(argument, expression->boolop == AND_EXPR ? IS_NOT_FALSE : IS_NOT_TRUE));
+    }
+}
+
+// Arguments of an aggregate are evaluated for the rows that its filter lets through. What an ordered-set aggregate
+// takes besides is evaluated once a group.
+void collect_aggregate(Aggref *aggregate, const Circumstances &when, Calls &calls) {
+    auto *filter = reinterpret_cast<Node *>(aggregate->aggfilter);
+    collect(filter, when, calls);
+    collect(reinterpret_cast<Node *>(aggregate->args),
+            filter ? also_when(when, boolean_test(filter, IS_TRUE)) : when, calls);
+}
+
+// Of a window function only aggregates are certain to look at each row.
+void collect_window_function(WindowFunc *function, const Circumstances &when, Calls &calls) {
+    if (!function->winagg)
+        return;
+    auto *filter = reinterpret_cast<Node *>(function->aggfilter);
+    collect(filter, when, calls);
+    collect(reinterpret_cast<Node *>(function->args), filter ? also_when(when, boolean_test(filter, IS_TRUE)) : when,
+            calls);
+}
+
+void add_call(FuncExpr *call, const Circumstances &when, Calls &calls) {
+    Node *guard = when.conditions == NIL ? nullptr
+                                         : reinterpret_cast<Node *>(make_ands_explicit(list_copy(when.conditions)));
+    const int known = position_of(calls.calls, call);
+    if (known < 0) {
+        calls.calls = lappend(calls.calls, call);
+        calls.guards = lappend(calls.guards, guard);
+        return;
+    }
+    ListCell *cell = list_nth_cell(calls.guards, known);
+    auto *other = static_cast<Node *>(lfirst(cell));
+    lfirst(cell) = guard == nullptr || other == nullptr
+                       ? nullptr
+                       : makeBoolExpr(OR_EXPR, list_make2(other, guard), -1);
+}
+
+void collect_function(FuncExpr *call, const Circumstances &when, Calls &calls) {
+    auto *arguments = reinterpret_cast<Node *>(call->args);
+    collect(arguments, when, calls);
+    BatchFunction function;
+    if (!find_batch_function(call->funcid, &function) || function.kind == CallKind::classify || has_calls(arguments))
+        return;
+    if (!contain_volatile_functions(arguments) && !contain_subplans(arguments) && !contain_agg_clause(arguments) &&
+        !contain_window_function(arguments))
+        add_call(call, when, calls);
+}
+
+struct WalkContext {
+    const Circumstances *when;
+    Calls *calls;
+};
+
+bool collect_walker(Node *node, void *context) {
+    auto *walk = static_cast<WalkContext *>(context);
+    collect(node, *walk->when, *walk->calls);
+    return false;
+}
+
+void collect_children(Node *node, const Circumstances &when, Calls &calls) {
+    WalkContext context{&when, &calls};
+    walk_expression(node, collect_walker, &context);
+}
+
+void collect(Node *node, const Circumstances &when, Calls &calls) {
+    if (node == nullptr || when.unknown)
+        return;
+    check_stack_depth();
+    switch (nodeTag(node)) {
+        case T_FuncExpr: return collect_function(reinterpret_cast<FuncExpr *>(node), when, calls);
+        case T_CaseExpr: return collect_case(reinterpret_cast<CaseExpr *>(node), when, calls);
+        case T_CoalesceExpr: return collect_coalesce(reinterpret_cast<CoalesceExpr *>(node), when, calls);
+        case T_BoolExpr:
+            if (reinterpret_cast<BoolExpr *>(node)->boolop == NOT_EXPR)
+                return collect_children(node, when, calls);
+            return collect_boolean(reinterpret_cast<BoolExpr *>(node), when, calls);
+        case T_Aggref: return collect_aggregate(reinterpret_cast<Aggref *>(node), when, calls);
+        case T_WindowFunc: return collect_window_function(reinterpret_cast<WindowFunc *>(node), when, calls);
+        case T_SubPlan:  // its test expression is evaluated as often as the subquery has rows
+            return collect(reinterpret_cast<Node *>(reinterpret_cast<SubPlan *>(node)->args), when, calls);
+        case T_SubscriptingRef:  // subscripts are not evaluated for a null array
+            return collect(reinterpret_cast<Node *>(reinterpret_cast<SubscriptingRef *>(node)->refexpr), when, calls);
+        case T_ArrayCoerceExpr:
+            return collect(reinterpret_cast<Node *>(reinterpret_cast<ArrayCoerceExpr *>(node)->arg), when, calls);
+        // These evaluate all that they hold, in whatever order.
+        case T_List:
+        case T_TargetEntry:
+        case T_OpExpr:
+        case T_DistinctExpr:
+        case T_NullIfExpr:
+        case T_ScalarArrayOpExpr:
+        case T_ArrayExpr:
+        case T_RowExpr:
+        case T_MinMaxExpr:
+        case T_FieldSelect:
+        case T_RelabelType:
+        case T_CoerceViaIO:
+        case T_ConvertRowtypeExpr:
+        case T_CollateExpr:
+        case T_NullTest:
+        case T_BooleanTest:
+        case T_CoerceToDomain: return collect_children(node, when, calls);
+        default: return;
+    }
+}
+
+struct Replacement {
+    List *from;
+    List *to;
+};
+
+Node *replace_mutator(Node *node, void *context) {
+    if (node == nullptr)
+        return nullptr;
+    auto *replacement = static_cast<Replacement *>(context);
+    if (!IsA(node, List)) {
+        const int position = position_of(replacement->from, node);
+        if (position >= 0)
+            return static_cast<Node *>(copyObjectImpl(list_nth(replacement->to, position)));
+    }
+    return mutate_expression(node, replace_mutator, context);
+}
+
+}  // namespace
+
+void collect_calls(Node *expression, Calls &calls) { collect(expression, Circumstances{}, calls); }
+
+bool has_calls(Node *expression) {
+    Calls calls;
+    collect_calls(expression, calls);
+    return calls.calls != NIL;
+}
+
+int position_of(const List *list, const void *expression) {
+    const ListCell *cell;
+    foreach (cell, list)
+        if (equal(lfirst(cell), expression))
+            return foreach_current_index(cell);
+    return -1;
+}
+
+Node *replace_expressions(Node *expression, List *from, List *to) {
+    Replacement replacement{from, to};
+    return replace_mutator(expression, &replacement);
+}
+
+Var *make_reference(int varno, int attribute, const Node *expression) {
+    return makeVar(varno, static_cast<AttrNumber>(attribute), exprType(expression), exprTypmod(expression),
+                   exprCollation(expression), 0);
+}
+
+List *make_references(const List *columns) {
+    List *references = NIL;
+    const ListCell *cell;
+    foreach (cell, columns) {
+        auto *column = lfirst_node(TargetEntry, cell);
+        const int position = list_length(references) + 1;
+        auto *reference = reinterpret_cast<Expr *>(
+            make_reference(OUTER_VAR, position, reinterpret_cast<Node *>(column->expr)));
+        references = lappend(references, makeTargetEntry(reference, static_cast<AttrNumber>(position), column->resname,
+                                                         column->resjunk));
+    }
+    return references;
+}
+
+bool walk_expression(Node *node, bool (*walker)(Node *, void *), void *context) {
+#if PG_VERSION_NUM >= 160000
+    return expression_tree_walker(node, walker, context);
+#else
+    return expression_tree_walker(node, reinterpret_cast<bool (*)()>(walker), context);
+#endif
+}
+
+Node *mutate_expression(Node *node, Node *(*mutator)(Node *, void *), void *context) {
+#if PG_VERSION_NUM >= 160000
+    return expression_tree_mutator(node, mutator, context);
+#else
+    return expression_tree_mutator(node, reinterpret_cast<Node *(*)()>(mutator), context);
+#endif
+}
+
+}  // namespace csp::server

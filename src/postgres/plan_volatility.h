@@ -1,0 +1,16 @@
+// Whether a plan may be read ahead of what is asked of it.
+#pragma once
+
+#include "pg.h"
+
+extern "C" {
+#include "nodes/plannodes.h"
+}
+
+namespace csp::server {
+
+// Reading rows of `plan` that nobody will ask for has no effect that anybody could see: nothing in it is volatile but
+// random numbers and the clock. Plans that modify data always run to their end.
+bool may_read_ahead(const PlannedStmt *statement, Plan *plan);
+
+}  // namespace csp::server
