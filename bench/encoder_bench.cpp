@@ -70,7 +70,7 @@ std::vector<double> time_batches(const csp::LocationEncoder &encoder, std::size_
     for (int repeat = 0; repeat < repeats; ++repeat) {
         const auto start = std::chrono::steady_clock::now();
         for (std::size_t call = 0; call < calls; ++call)
-            encoder.embed(lonlat.data(), nullptr, batch, out.data());
+            encoder.embed(lonlat.data(), nullptr, batch, out.data(), encoder.embedding_dim());
         const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
         seconds.push_back(elapsed.count() / static_cast<double>(calls));
     }

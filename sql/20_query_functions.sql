@@ -97,6 +97,26 @@ CREATE FUNCTION csp_probability(location geography, label text, model text) RETU
 COMMENT ON FUNCTION csp_probability(geography, text, text) IS
     'probability P(y | x) of one class at a place; an unknown label is an error';
 
+CREATE FUNCTION csp_fuse(image_probabilities real[], location geometry) RETURNS real[]
+    LANGUAGE C STABLE STRICT PARALLEL SAFE COST 600 SUPPORT csp.planner_support AS 'MODULE_PATHNAME', 'csp_fuse';
+COMMENT ON FUNCTION csp_fuse(real[], geometry) IS
+    'P(y | I, x) of every class: image_probabilities P(y | I) of an image by a classifier of one''s own, one number of at least 0 a class in the order of csp.classes, times P(y | x) of the place, scaled to add up to 1; the input need not add up to 1. Where no class has a chance with both, the image alone decides. NULL for an empty point; errors for another length, several dimensions, NULL elements, NaN, infinity, negative numbers, all zero, and a model without classes';
+
+CREATE FUNCTION csp_fuse(image_probabilities real[], location geometry, model text) RETURNS real[]
+    LANGUAGE C STABLE STRICT PARALLEL SAFE COST 600 SUPPORT csp.planner_support AS 'MODULE_PATHNAME', 'csp_fuse';
+COMMENT ON FUNCTION csp_fuse(real[], geometry, text) IS
+    'P(y | I, x) of every class: image_probabilities P(y | I) of an image by a classifier of one''s own, one number of at least 0 a class in the order of csp.classes, times P(y | x) of the place, scaled to add up to 1; the input need not add up to 1. Where no class has a chance with both, the image alone decides. NULL for an empty point; errors for another length, several dimensions, NULL elements, NaN, infinity, negative numbers, all zero, and a model without classes';
+
+CREATE FUNCTION csp_fuse(image_probabilities real[], location geography) RETURNS real[]
+    LANGUAGE C STABLE STRICT PARALLEL SAFE COST 600 SUPPORT csp.planner_support AS 'MODULE_PATHNAME', 'csp_fuse';
+COMMENT ON FUNCTION csp_fuse(real[], geography) IS
+    'P(y | I, x) of every class: image_probabilities P(y | I) of an image by a classifier of one''s own, one number of at least 0 a class in the order of csp.classes, times P(y | x) of the place, scaled to add up to 1; the input need not add up to 1. Where no class has a chance with both, the image alone decides. NULL for an empty point; errors for another length, several dimensions, NULL elements, NaN, infinity, negative numbers, all zero, and a model without classes';
+
+CREATE FUNCTION csp_fuse(image_probabilities real[], location geography, model text) RETURNS real[]
+    LANGUAGE C STABLE STRICT PARALLEL SAFE COST 600 SUPPORT csp.planner_support AS 'MODULE_PATHNAME', 'csp_fuse';
+COMMENT ON FUNCTION csp_fuse(real[], geography, text) IS
+    'P(y | I, x) of every class: image_probabilities P(y | I) of an image by a classifier of one''s own, one number of at least 0 a class in the order of csp.classes, times P(y | x) of the place, scaled to add up to 1; the input need not add up to 1. Where no class has a chance with both, the image alone decides. NULL for an empty point; errors for another length, several dimensions, NULL elements, NaN, infinity, negative numbers, all zero, and a model without classes';
+
 CREATE FUNCTION csp_classify(location geometry, k int) RETURNS TABLE (rank int, label text, probability real)
     LANGUAGE C STABLE STRICT PARALLEL SAFE COST 600 ROWS 5 SUPPORT csp.planner_support AS 'MODULE_PATHNAME', 'csp_classify';
 COMMENT ON FUNCTION csp_classify(geometry, int) IS
@@ -108,13 +128,14 @@ COMMENT ON FUNCTION csp_classify(geometry, int, text) IS
     'the k most probable classes at a place, most probable first; no rows for an empty point';
 
 CREATE FUNCTION csp_classify(location geometry, model text) RETURNS TABLE (rank int, label text, probability real)
-    LANGUAGE SQL STABLE STRICT PARALLEL SAFE COST 600 ROWS 5
-    BEGIN ATOMIC SELECT c.rank, c.label, c.probability FROM csp_classify(location, 5, model) c; END;
-COMMENT ON FUNCTION csp_classify(geometry, text) IS 'the five most probable classes at a place';
+    LANGUAGE C STABLE STRICT PARALLEL SAFE COST 600 ROWS 5 SUPPORT csp.planner_support AS 'MODULE_PATHNAME', 'csp_classify_five';
+COMMENT ON FUNCTION csp_classify(geometry, text) IS
+    'the five most probable classes at a place, most probable first; no rows for an empty point';
+
 CREATE FUNCTION csp_classify(location geometry) RETURNS TABLE (rank int, label text, probability real)
-    LANGUAGE SQL STABLE STRICT PARALLEL SAFE COST 600 ROWS 5
-    BEGIN ATOMIC SELECT c.rank, c.label, c.probability FROM csp_classify(location, 5) c; END;
-COMMENT ON FUNCTION csp_classify(geometry) IS 'the five most probable classes at a place';
+    LANGUAGE C STABLE STRICT PARALLEL SAFE COST 600 ROWS 5 SUPPORT csp.planner_support AS 'MODULE_PATHNAME', 'csp_classify_five';
+COMMENT ON FUNCTION csp_classify(geometry) IS
+    'the five most probable classes at a place, most probable first; no rows for an empty point';
 
 CREATE FUNCTION csp_classify(location geography, k int) RETURNS TABLE (rank int, label text, probability real)
     LANGUAGE C STABLE STRICT PARALLEL SAFE COST 600 ROWS 5 SUPPORT csp.planner_support AS 'MODULE_PATHNAME', 'csp_classify';
@@ -127,10 +148,23 @@ COMMENT ON FUNCTION csp_classify(geography, int, text) IS
     'the k most probable classes at a place, most probable first; no rows for an empty point';
 
 CREATE FUNCTION csp_classify(location geography, model text) RETURNS TABLE (rank int, label text, probability real)
-    LANGUAGE SQL STABLE STRICT PARALLEL SAFE COST 600 ROWS 5
-    BEGIN ATOMIC SELECT c.rank, c.label, c.probability FROM csp_classify(location, 5, model) c; END;
-COMMENT ON FUNCTION csp_classify(geography, text) IS 'the five most probable classes at a place';
+    LANGUAGE C STABLE STRICT PARALLEL SAFE COST 600 ROWS 5 SUPPORT csp.planner_support AS 'MODULE_PATHNAME', 'csp_classify_five';
+COMMENT ON FUNCTION csp_classify(geography, text) IS
+    'the five most probable classes at a place, most probable first; no rows for an empty point';
+
 CREATE FUNCTION csp_classify(location geography) RETURNS TABLE (rank int, label text, probability real)
-    LANGUAGE SQL STABLE STRICT PARALLEL SAFE COST 600 ROWS 5
-    BEGIN ATOMIC SELECT c.rank, c.label, c.probability FROM csp_classify(location, 5) c; END;
-COMMENT ON FUNCTION csp_classify(geography) IS 'the five most probable classes at a place';
+    LANGUAGE C STABLE STRICT PARALLEL SAFE COST 600 ROWS 5 SUPPORT csp.planner_support AS 'MODULE_PATHNAME', 'csp_classify_five';
+COMMENT ON FUNCTION csp_classify(geography) IS
+    'the five most probable classes at a place, most probable first; no rows for an empty point';
+
+-- What a batched csp_classify is executed with.
+
+CREATE FUNCTION csp.classify_probabilities(probabilities real[], k int) RETURNS TABLE (rank int, label text, probability real)
+    LANGUAGE C STABLE STRICT PARALLEL SAFE COST 50 ROWS 5 AS 'MODULE_PATHNAME', 'csp_classify_probabilities';
+COMMENT ON FUNCTION csp.classify_probabilities(real[], int) IS
+    'the k most probable classes, most probable first, equal ones in the order of csp.classes, given what csp_probabilities or csp_fuse returned: one number of at least 0 a class; no rows for NULL; errors for k below 1, another length, several dimensions, NULL elements, NaN, infinity, negative numbers, and a model without classes';
+
+CREATE FUNCTION csp.classify_probabilities(probabilities real[], k int, model text) RETURNS TABLE (rank int, label text, probability real)
+    LANGUAGE C STABLE STRICT PARALLEL SAFE COST 50 ROWS 5 AS 'MODULE_PATHNAME', 'csp_classify_probabilities';
+COMMENT ON FUNCTION csp.classify_probabilities(real[], int, text) IS
+    'the k most probable classes, most probable first, equal ones in the order of csp.classes, given what csp_probabilities or csp_fuse returned: one number of at least 0 a class; no rows for NULL; errors for k below 1, another length, several dimensions, NULL elements, NaN, infinity, negative numbers, and a model without classes';

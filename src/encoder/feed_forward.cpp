@@ -57,7 +57,8 @@ std::size_t FeedForward::scratch_size(std::size_t rows) const {
     return buffers * rows * hidden_stride_;
 }
 
-void FeedForward::apply(const float *x, std::size_t x_stride, std::size_t rows, float *scratch, float *out) const {
+void FeedForward::apply(const float *x, std::size_t x_stride, std::size_t rows, float *scratch, float *out,
+                        std::size_t out_stride) const {
     float *buffer = scratch;
     float *other = scratch + (layers_.size() > 2 ? rows * hidden_stride_ : 0);
     for (std::size_t i = 0; i + 1 < layers_.size(); ++i) {
@@ -66,7 +67,7 @@ void FeedForward::apply(const float *x, std::size_t x_stride, std::size_t rows, 
         x_stride = hidden_stride_;
         std::swap(buffer, other);
     }
-    layers_.back().linear.apply(x, x_stride, rows, output_epilogue_, out, this->out());
+    layers_.back().linear.apply(x, x_stride, rows, output_epilogue_, out, out_stride);
 }
 
 void FeedForward::apply_hidden(const Layer &layer, const float *x, std::size_t x_stride, std::size_t rows, float *out,

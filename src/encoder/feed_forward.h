@@ -25,7 +25,8 @@ public:
 
     std::size_t preferred_rows() const override;
     std::size_t scratch_size(std::size_t rows) const override;
-    void apply(const float *x, std::size_t x_stride, std::size_t rows, float *scratch, float *out) const override;
+    void apply(const float *x, std::size_t x_stride, std::size_t rows, float *scratch, float *out,
+               std::size_t out_stride) const override;
 
 private:
     struct Layer {

@@ -60,17 +60,35 @@ void Linear::apply(const float *x, std::size_t x_stride, std::size_t rows, Epilo
     kernels_->affine(x, x_stride, rows, {weights_.get(), bias_.get(), in_, out_}, epilogue, out, out_stride);
 }
 
-void Linear::apply_dense(const float *x, std::size_t rows, Epilogue epilogue, float *out) const {
+void Linear::apply_tall(const float *x, std::size_t x_stride, std::size_t rows, Epilogue epilogue, float *out,
+                        std::size_t out_stride) const {
     if (rows == 1)
-        return apply(x, in_, 1, epilogue, out, out_);
+        return apply(x, x_stride, 1, epilogue, out, out_stride);
     const std::size_t stride = padded_row(in_);
     const std::size_t tile = std::min(rows, rows_in_cache(*kernels_, stride));
     Scratch scratch(tile * stride);
     for (std::size_t first = 0; first < rows; first += tile) {
         const std::size_t height = std::min(tile, rows - first);
         for (std::size_t row = 0; row < height; ++row)
-            std::memcpy(scratch.data() + row * stride, x + (first + row) * in_, in_ * sizeof(float));
-        apply(scratch.data(), stride, height, epilogue, out + first * out_, out_);
+            std::memcpy(scratch.data() + row * stride, x + (first + row) * x_stride, in_ * sizeof(float));
+        apply(scratch.data(), stride, height, epilogue, out + first * out_stride, out_stride);
+    }
+}
+
+// A column is spread over its whole panel in memory, so computing the panel costs no more.
+void Linear::apply_column(const float *x, std::size_t x_stride, std::size_t rows, std::size_t column,
+                          Epilogue epilogue, float *out) const {
+    constexpr std::size_t widest_panel = 64;
+    constexpr std::size_t tile = 28;
+    float values[tile * widest_panel];
+    const std::size_t first_column = column / kernels_->panel * kernels_->panel;
+    const std::size_t columns = std::min(kernels_->panel, out_ - first_column);
+    const PackedMatrix panel = {weights_.get() + first_column * in_, bias_.get() + first_column, in_, columns};
+    for (std::size_t first = 0; first < rows; first += tile) {
+        const std::size_t height = std::min(tile, rows - first);
+        kernels_->affine(x + first * x_stride, x_stride, height, panel, epilogue, values, columns);
+        for (std::size_t row = 0; row < height; ++row)
+            out[first + row] = values[row * columns + column - first_column];
     }
 }
 
@@ -78,22 +96,6 @@ Linear require_linear(const Kernels &kernels, const TensorMap &tensors, const st
                       int64_t in) {
     return Linear(kernels, require_tensor(tensors, name + ".weight", {out, in}),
                   &require_tensor(tensors, name + ".bias", {out}));
-}
-
-void copy_rows(const float *rows, std::size_t stride, std::size_t count, std::size_t n, float *out) {
-    for (std::size_t row = 0; row < count; ++row)
-        std::memcpy(out + row * n, rows + row * stride, n * sizeof(float));
-}
-
-float Linear::apply_one(const float *x, std::size_t column, Epilogue epilogue) const {
-    // A column is spread over its whole panel in memory, so computing the panel costs no more.
-    constexpr std::size_t widest_panel = 64;
-    float values[widest_panel];
-    const std::size_t first = column / kernels_->panel * kernels_->panel;
-    const std::size_t columns = std::min(kernels_->panel, out_ - first);
-    kernels_->affine(x, in_, 1, {weights_.get() + first * in_, bias_.get() + first, in_, columns}, epilogue, values,
-                     columns);
-    return values[column - first];
 }
 
 }  // namespace csp

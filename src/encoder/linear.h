@@ -31,11 +31,13 @@ public:
     void apply(const float *x, std::size_t x_stride, std::size_t rows, Epilogue epilogue, float *out,
                std::size_t out_stride) const;
 
-    // The same for x of any height that lies dense in memory: in passes that fit the cache.
-    void apply_dense(const float *x, std::size_t rows, Epilogue epilogue, float *out) const;
+    // The same for x of any height and stride: in passes that fit the cache.
+    void apply_tall(const float *x, std::size_t x_stride, std::size_t rows, Epilogue epilogue, float *out,
+                    std::size_t out_stride) const;
 
-    // One element of the result for one x, equal to apply()'s to the last bit.
-    float apply_one(const float *x, std::size_t column, Epilogue epilogue) const;
+    // One column of the result, out (rows), equal to apply()'s to the last bit.
+    void apply_column(const float *x, std::size_t x_stride, std::size_t rows, std::size_t column, Epilogue epilogue,
+                      float *out) const;
 
 private:
     const Kernels *kernels_;
@@ -49,8 +51,5 @@ private:
 // require_tensor does.
 Linear require_linear(const Kernels &kernels, const TensorMap &tensors, const std::string &name, int64_t out,
                       int64_t in);
-
-// Rows of n floats with a stride to rows without.
-void copy_rows(const float *rows, std::size_t stride, std::size_t count, std::size_t n, float *out);
 
 }  // namespace csp

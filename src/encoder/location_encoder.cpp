@@ -15,7 +15,8 @@ LocationEncoder::LocationEncoder(const ModelConfig &config, const TensorMap &ten
                                      kernels)),
       config_(config) {}
 
-void LocationEncoder::embed(const double *lonlat, const float *dates, std::size_t n, float *out) const {
+void LocationEncoder::embed(const double *lonlat, const float *dates, std::size_t n, float *out,
+                            std::size_t out_stride) const {
     const std::size_t stride = padded_row(network_->in());
     const std::size_t tile = std::min(n, network_->preferred_rows());
     Scratch scratch(tile * stride + network_->scratch_size(tile));
@@ -28,7 +29,7 @@ void LocationEncoder::embed(const double *lonlat, const float *dates, std::size_
             if (config_.dates)
                 encode_date(config_, dates[first + row], features + row * stride + encoding_->dim());
         }
-        network_->apply(features, stride, rows, features + tile * stride, out + first * network_->out());
+        network_->apply(features, stride, rows, features + tile * stride, out + first * out_stride, out_stride);
     }
 }
 

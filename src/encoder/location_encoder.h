@@ -17,9 +17,9 @@ public:
     std::size_t embedding_dim() const { return network_->out(); }
     std::size_t memory() const { return network_->memory(); }
 
-    // lonlat n pairs in degrees; dates n, or null for a model without; out (n, embedding_dim()). A location gets the
-    // same bits alone and in a batch.
-    void embed(const double *lonlat, const float *dates, std::size_t n, float *out) const;
+    // lonlat n pairs in degrees; dates n, or null for a model without; out (n, embedding_dim()), its rows out_stride
+    // floats apart. A location gets the same bits alone and in a batch.
+    void embed(const double *lonlat, const float *dates, std::size_t n, float *out, std::size_t out_stride) const;
 
 private:
     std::unique_ptr<PositionEncoding> encoding_;

@@ -22,8 +22,10 @@ public:
     virtual std::size_t preferred_rows() const = 0;
     virtual std::size_t scratch_size(std::size_t rows) const = 0;
 
-    // out (rows, out()) dense, for x (rows, in()) with the given stride.
-    virtual void apply(const float *x, std::size_t x_stride, std::size_t rows, float *scratch, float *out) const = 0;
+    // out (rows, out()) for x (rows, in()); strides in floats. out need not be aligned, and what lies between its rows
+    // stays as it is.
+    virtual void apply(const float *x, std::size_t x_stride, std::size_t rows, float *scratch, float *out,
+                       std::size_t out_stride) const = 0;
 };
 
 // The network of config.network from its tensors; throws Error(data_corrupted) if one is missing or wrong. features is

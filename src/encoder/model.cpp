@@ -65,6 +65,11 @@ std::optional<Linear> make_linear(const Kernels &kernels, const TensorMap &tenso
     return Linear(kernels, weight, bias ? &require_tensor(tensors, name + ".bias", {out}) : nullptr);
 }
 
+float cosine_of(const Kernels &kernels, const float *a, const float *b, std::size_t n) {
+    const double lengths = std::sqrt(static_cast<double>(kernels.dot(a, a, n)) * kernels.dot(b, b, n));
+    return lengths > 0 ? static_cast<float>(kernels.dot(a, b, n) / lengths) : 0.0f;
+}
+
 ModelConfig validated(ModelConfig config) {
     config.position_encoding = canonical_position_encoding(config.position_encoding);
     validate(config);
@@ -74,8 +79,9 @@ ModelConfig validated(ModelConfig config) {
 }  // namespace
 
 struct Model::Parts {
-    Parts(ModelConfig model_config, std::vector<std::string> class_labels, const TensorMap &tensors)
-        : kernels(best_kernels()),
+    Parts(ModelConfig model_config, std::vector<std::string> class_labels, const TensorMap &tensors,
+          const Kernels &chosen_kernels)
+        : kernels(chosen_kernels),
           config(validated(std::move(model_config))),
           labels(std::move(class_labels)),
           encoder(config, tensors, kernels),
@@ -123,7 +129,60 @@ struct Model::Parts {
     }
 
     // A sigmoid belongs to the pass of the product; a softmax needs the whole row first.
-    Epilogue class_epilogue() const { return {config.class_head == ClassHead::sigmoid, Activation::sigmoid}; }
+    Epilogue class_epilogue() const { return {!softmax_head(), Activation::sigmoid}; }
+
+    bool softmax_head() const { return config.class_head == ClassHead::softmax; }
+
+    void require_classes(const int *classes, std::size_t n) const {
+        for (std::size_t i = 0; i < n; ++i)
+            if (classes[i] < 0 || classes[i] >= config.class_count)
+                throw Error(ErrorKind::undefined_object, "model has no class number " + std::to_string(classes[i]));
+    }
+
+    // How many of n rows a pass takes whose results are looked at once more: these should still be in the cache then,
+    // and not grow with n.
+    std::size_t rows_of_a_pass(const Linear &layer, std::size_t n) const {
+        constexpr std::size_t most_floats = 1 << 20;
+        const std::size_t most_rows = rows_in_cache(kernels, padded_row(layer.in()));
+        return std::min(n, std::clamp(most_floats / layer.out(), kernels.row_block, most_rows));
+    }
+
+    // Calls body(first, rows) for all passes over n rows.
+    template <typename Body>
+    void for_each_pass(const Linear &layer, std::size_t n, Body body) const {
+        const std::size_t height = rows_of_a_pass(layer, n);
+        for (std::size_t first = 0; first < n; first += height)
+            body(first, std::min(height, n - first));
+    }
+
+    // Scores of all classes become probabilities.
+    void softmax_rows(float *scores, std::size_t stride, std::size_t rows) const {
+        for (std::size_t row = 0; row < rows; ++row)
+            kernels.softmax(scores + row * stride, static_cast<std::size_t>(config.class_count));
+    }
+
+    // One column for each run of equal classes: a query usually asks for one.
+    void sigmoid_of_classes(const float *embeddings, std::size_t stride, const int *classes, std::size_t n,
+                            float *out) const {
+        for (std::size_t first = 0, end = 0; first < n; first = end) {
+            while (end < n && classes[end] == classes[first])
+                ++end;
+            class_head->apply_column(embeddings + first * stride, stride, end - first,
+                                     static_cast<std::size_t>(classes[first]), class_epilogue(), out + first);
+        }
+    }
+
+    void softmax_of_classes(const float *embeddings, std::size_t stride, const int *classes, std::size_t n,
+                            float *out) const {
+        const std::size_t width = class_head->out();
+        Scratch scores(rows_of_a_pass(*class_head, n) * width);
+        for_each_pass(*class_head, n, [&](std::size_t first, std::size_t rows) {
+            class_head->apply_tall(embeddings + first * stride, stride, rows, linear_only, scores.data(), width);
+            softmax_rows(scores.data(), width, rows);
+            for (std::size_t row = 0; row < rows; ++row)
+                out[first + row] = scores.data()[row * width + static_cast<std::size_t>(classes[first + row])];
+        });
+    }
 
     const Kernels &kernels;
     ModelConfig config;
@@ -135,7 +194,11 @@ struct Model::Parts {
 };
 
 Model::Model(ModelConfig config, std::vector<std::string> labels, const TensorMap &tensors)
-    : parts_(at_room_face([&] { return std::make_unique<Parts>(std::move(config), std::move(labels), tensors); })) {}
+    : Model(std::move(config), std::move(labels), tensors, best_kernels()) {}
+
+Model::Model(ModelConfig config, std::vector<std::string> labels, const TensorMap &tensors, const Kernels &kernels)
+    : parts_(at_room_face(
+          [&] { return std::make_unique<Parts>(std::move(config), std::move(labels), tensors, kernels); })) {}
 
 Model::~Model() = default;
 Model::Model(Model &&) noexcept = default;
@@ -169,51 +232,90 @@ std::size_t Model::memory() const {
     return bytes;
 }
 
-void Model::embed(const double *lonlat, const float *dates, std::size_t n, float *out) const {
+void Model::embed(const double *lonlat, const float *dates, std::size_t n, float *out, std::size_t out_stride) const {
     at_room_face([&] {
         if (parts_->config.dates && !dates)
             throw Error(ErrorKind::not_supported, "model needs the date of an observation", {},
                         "It was trained with dates: give one beside the location.");
-        parts_->encoder.embed(lonlat, dates, n, out);
+        parts_->encoder.embed(lonlat, dates, n, out, out_stride);
+    });
+}
+
+void Model::embed(const double *lonlat, const float *dates, std::size_t n, float *out) const {
+    embed(lonlat, dates, n, out, parts_->encoder.embedding_dim());
+}
+
+void Model::embed_image(const float *features, std::size_t n, float *out, std::size_t out_stride) const {
+    at_room_face([&] {
+        const Linear &layer = parts_->require_image_projection();
+        layer.apply_tall(features, layer.in(), n, linear_only, out, out_stride);
     });
 }
 
 void Model::embed_image(const float *features, std::size_t n, float *out) const {
-    at_room_face([&] { parts_->require_image_projection().apply_dense(features, n, linear_only, out); });
+    embed_image(features, n, out, parts_->encoder.embedding_dim());
+}
+
+void Model::similarities(const float *embeddings, std::size_t stride, const float *features, std::size_t n,
+                         float *out) const {
+    at_room_face([&] {
+        const Linear &layer = parts_->require_image_side();
+        const auto image_dim = static_cast<std::size_t>(parts_->config.image_dim);
+        const bool decode = parts_->decodes_locations();
+        const std::size_t width = layer.out();
+        Scratch scratch(parts_->rows_of_a_pass(layer, n) * width);
+        float *mapped = scratch.data();
+        parts_->for_each_pass(layer, n, [&](std::size_t first, std::size_t rows) {
+            const float *places = embeddings + first * stride;
+            const float *images = features + first * image_dim;
+            layer.apply_tall(decode ? places : images, decode ? stride : image_dim, rows, linear_only, mapped, width);
+            for (std::size_t row = 0; row < rows; ++row)
+                out[first + row] = decode ? cosine_of(parts_->kernels, mapped + row * width, images + row * image_dim, width)
+                                          : cosine_of(parts_->kernels, places + row * stride, mapped + row * width, width);
+        });
+    });
 }
 
 float Model::similarity(const float *embedding, const float *features) const {
-    return at_room_face([&] {
-        const Linear &layer = parts_->require_image_side();
-        const bool decode = parts_->decodes_locations();
-        Scratch mapped(layer.out());
-        layer.apply_dense(decode ? embedding : features, 1, linear_only, mapped.data());
-        return decode ? cosine(mapped.data(), features, layer.out()) : cosine(embedding, mapped.data(), layer.out());
+    float result = 0;
+    similarities(embedding, 0, features, 1, &result);
+    return result;
+}
+
+void Model::probabilities(const float *embeddings, std::size_t stride, std::size_t n, float *out,
+                          std::size_t out_stride) const {
+    at_room_face([&] {
+        const Linear &head = parts_->require_class_head();
+        parts_->for_each_pass(head, n, [&](std::size_t first, std::size_t rows) {
+            float *scores = out + first * out_stride;
+            head.apply_tall(embeddings + first * stride, stride, rows, parts_->class_epilogue(), scores, out_stride);
+            if (parts_->softmax_head())
+                parts_->softmax_rows(scores, out_stride, rows);
+        });
     });
 }
 
 void Model::probabilities(const float *embeddings, std::size_t n, float *out) const {
+    probabilities(embeddings, parts_->encoder.embedding_dim(), n, out,
+                  static_cast<std::size_t>(parts_->config.class_count));
+}
+
+void Model::probability(const float *embeddings, std::size_t stride, const int *classes, std::size_t n,
+                        float *out) const {
     at_room_face([&] {
-        const Linear &head = parts_->require_class_head();
-        head.apply_dense(embeddings, n, parts_->class_epilogue(), out);
-        if (parts_->config.class_head == ClassHead::softmax)
-            for (std::size_t row = 0; row < n; ++row)
-                parts_->kernels.softmax(out + row * head.out(), head.out());
+        parts_->require_class_head();
+        parts_->require_classes(classes, n);
+        if (parts_->softmax_head())
+            parts_->softmax_of_classes(embeddings, stride, classes, n, out);
+        else
+            parts_->sigmoid_of_classes(embeddings, stride, classes, n, out);
     });
 }
 
 float Model::probability(const float *embedding, int class_index) const {
-    return at_room_face([&] {
-        const Linear &head = parts_->require_class_head();
-        if (class_index < 0 || class_index >= parts_->config.class_count)
-            throw Error(ErrorKind::undefined_object, "model has no class number " + std::to_string(class_index));
-        const auto index = static_cast<std::size_t>(class_index);
-        if (parts_->config.class_head == ClassHead::sigmoid)
-            return head.apply_one(embedding, index, parts_->class_epilogue());
-        Scratch scores(head.out());
-        probabilities(embedding, 1, scores.data());
-        return scores.data()[index];
-    });
+    float result = 0;
+    probability(embedding, 0, &class_index, 1, &result);
+    return result;
 }
 
 bool is_model_file(const ModelFile &file) {
@@ -246,9 +348,7 @@ std::string write_model(const ModelConfig &config, const std::vector<std::string
 }
 
 float cosine(const float *a, const float *b, std::size_t n) {
-    const Kernels &kernels = best_kernels();
-    const double lengths = std::sqrt(static_cast<double>(kernels.dot(a, a, n)) * kernels.dot(b, b, n));
-    return lengths > 0 ? static_cast<float>(kernels.dot(a, b, n) / lengths) : 0.0f;
+    return cosine_of(best_kernels(), a, b, n);
 }
 
 const char *kernel_instruction_set() {

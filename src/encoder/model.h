@@ -16,6 +16,8 @@
 
 namespace csp {
 
+struct Kernels;
+
 // All that a model file holds.
 struct ModelContents {
     ModelConfig config;
@@ -32,6 +34,8 @@ public:
     // loc_dec.{weight (Dimg, D), bias (Dimg)}. Other tensors are left alone: a model file also
     // keeps what only training looks at.
     Model(ModelConfig config, std::vector<std::string> labels, const TensorMap &tensors);
+    // The same on kernels of the caller's choice, for tests and measurements.
+    Model(ModelConfig config, std::vector<std::string> labels, const TensorMap &tensors, const Kernels &kernels);
     ~Model();
     Model(Model &&) noexcept;
     Model &operator=(Model &&) noexcept;
@@ -44,26 +48,39 @@ public:
     int class_index(const std::string &label) const;  // -1: no such label
     std::size_t memory() const;                       // bytes held
 
-    // e(x): lonlat n pairs (lon, lat) in degrees, longitudes in [-180, 180]; out (n, D). A model with dates asks for
-    // dates (n), the parts of the year that have passed, 0 to 1; without them, Error(not_supported).
-    void embed(const double *lonlat, std::size_t n, float *out) const { embed(lonlat, nullptr, n, out); }
-    void embed(const double *lonlat, const float *dates, std::size_t n, float *out) const;
+    // What follows works on n rows at a time. Every row's result is the same to the last bit alone and in any batch.
+    // Strides are in floats, from one row to the next: at least the row's width, so that a row can be written where it
+    // is wanted, behind an array's header, say. Forms without strides have dense rows. n may be 0.
 
-    // W f(I): features (n, image_dim); out (n, D). Throws Error(not_supported) without an
+    // e(x): lonlat n pairs (lon, lat) in degrees, longitudes in [-180, 180]; out n rows of D. A model with dates asks for
+    // dates (n), the parts of the year that have passed, 0 to 1, and throws Error(not_supported) without; for others
+    // dates may be null.
+    void embed(const double *lonlat, const float *dates, std::size_t n, float *out, std::size_t out_stride) const;
+    void embed(const double *lonlat, const float *dates, std::size_t n, float *out) const;
+    void embed(const double *lonlat, std::size_t n, float *out) const { embed(lonlat, nullptr, n, out); }
+
+    // W f(I): features (n, image_dim) dense; out n rows of D. Throws Error(not_supported) without an
     // image side, and where that is a location decoder, which leaves images as they are.
+    void embed_image(const float *features, std::size_t n, float *out, std::size_t out_stride) const;
     void embed_image(const float *features, std::size_t n, float *out) const;
 
     // How well an image goes with a place, -1 to 1: the cosine of the embedding (D) and W f(I),
     // or of the features that the location decoder makes of the embedding and the image's own.
-    // features (image_dim). Throws Error(not_supported) without an image side.
+    // n pairs: features (n, image_dim) dense; out (n). Throws Error(not_supported) without an image side.
+    void similarities(const float *embeddings, std::size_t stride, const float *features, std::size_t n,
+                      float *out) const;
     float similarity(const float *embedding, const float *features) const;
 
-    // P(y | x) of all classes: embeddings (n, D); out (n, C). Throws Error(not_supported)
+    // P(y | x) of all classes: embeddings n rows of D; out n rows of C. Throws Error(not_supported)
     // without a class head.
+    void probabilities(const float *embeddings, std::size_t stride, std::size_t n, float *out,
+                       std::size_t out_stride) const;
     void probabilities(const float *embeddings, std::size_t n, float *out) const;
 
-    // One class of one embedding. A sigmoid head computes only this class; a softmax head
-    // needs all scores for its denominator.
+    // P(y | x) of class classes[i] at embedding i; out (n). A sigmoid head computes only this class; a softmax head
+    // needs all scores for its denominator, and takes a few rows at a time so that they need not all be in memory.
+    // Throws Error(undefined_object) for a class that the model does not have.
+    void probability(const float *embeddings, std::size_t stride, const int *classes, std::size_t n, float *out) const;
     float probability(const float *embedding, int class_index) const;
 
 private:

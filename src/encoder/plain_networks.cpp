@@ -36,8 +36,9 @@ LinearNetwork::LinearNetwork(const ModelConfig &config, std::size_t features, co
       linear_(require_linear(kernels, tensors, post_linear_name, config.embedding_dim,
                              static_cast<int64_t>(features))) {}
 
-void LinearNetwork::apply(const float *x, std::size_t x_stride, std::size_t rows, float *, float *out) const {
-    linear_.apply(x, x_stride, rows, epilogue_, out, this->out());
+void LinearNetwork::apply(const float *x, std::size_t x_stride, std::size_t rows, float *, float *out,
+                          std::size_t out_stride) const {
+    linear_.apply(x, x_stride, rows, epilogue_, out, out_stride);
 }
 
 DiagonalNetwork::DiagonalNetwork(const ModelConfig &config, std::size_t, const TensorMap &tensors,
@@ -49,12 +50,13 @@ DiagonalNetwork::DiagonalNetwork(const ModelConfig &config, std::size_t, const T
         projection_ = require_linear(kernels, tensors, post_linear_name, config.embedding_dim, config.embedding_dim);
 }
 
-void DiagonalNetwork::apply(const float *x, std::size_t x_stride, std::size_t rows, float *scratch, float *out) const {
+void DiagonalNetwork::apply(const float *x, std::size_t x_stride, std::size_t rows, float *scratch, float *out,
+                            std::size_t out_stride) const {
     if (!projection_)
-        return blocks_.apply(x, x_stride, rows, epilogue_, out, this->out());
+        return blocks_.apply(x, x_stride, rows, epilogue_, out, out_stride);
     const std::size_t stride = padded_row(this->out());
     blocks_.apply(x, x_stride, rows, {false, Activation::relu}, scratch, stride);
-    projection_->apply(scratch, stride, rows, epilogue_, out, this->out());
+    projection_->apply(scratch, stride, rows, epilogue_, out, out_stride);
 }
 
 }  // namespace csp

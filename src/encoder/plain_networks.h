@@ -21,7 +21,8 @@ public:
     std::size_t memory() const override { return linear_.memory(); }
     std::size_t preferred_rows() const override { return rows_in_cache(*kernels_, in()); }
     std::size_t scratch_size(std::size_t) const override { return 0; }
-    void apply(const float *x, std::size_t x_stride, std::size_t rows, float *scratch, float *out) const override;
+    void apply(const float *x, std::size_t x_stride, std::size_t rows, float *scratch, float *out,
+               std::size_t out_stride) const override;
 
 private:
     const Kernels *kernels_;
@@ -40,7 +41,8 @@ public:
     std::size_t memory() const override { return blocks_.memory() + (projection_ ? projection_->memory() : 0); }
     std::size_t preferred_rows() const override { return rows_in_cache(*kernels_, in() + padded_row(out())); }
     std::size_t scratch_size(std::size_t rows) const override { return projection_ ? rows * padded_row(out()) : 0; }
-    void apply(const float *x, std::size_t x_stride, std::size_t rows, float *scratch, float *out) const override;
+    void apply(const float *x, std::size_t x_stride, std::size_t rows, float *scratch, float *out,
+               std::size_t out_stride) const override;
 
 private:
     const Kernels *kernels_;

@@ -1,6 +1,8 @@
 // FCNet: the residual network of geo_prior.
 #include "residual_net.h"
 
+#include <utility>
+
 #include "tensor_access.h"
 
 namespace csp {
@@ -38,19 +40,30 @@ std::size_t ResidualNet::scratch_size(std::size_t rows) const {
     return 3 * rows * padded_row(out());
 }
 
-void ResidualNet::apply(const float *x, std::size_t x_stride, std::size_t rows, float *scratch, float *out) const {
+// The last layer writes to `out` itself, and the running sum is added there.
+void ResidualNet::apply(const float *x, std::size_t x_stride, std::size_t rows, float *scratch, float *out,
+                        std::size_t out_stride) const {
     const std::size_t stride = padded_row(this->out());
     float *sum = scratch;
     float *inner = sum + rows * stride;
     float *outer = inner + rows * stride;
+    if (blocks_.empty())
+        return first_.apply(x, x_stride, rows, epilogue_, out, out_stride);
     first_.apply(x, x_stride, rows, epilogue_, sum, stride);
-    for (const Block &block : blocks_) {
-        block.first.apply(sum, stride, rows, epilogue_, inner, stride);
-        block.second.apply(inner, stride, rows, epilogue_, outer, stride);
-        for (std::size_t row = 0; row < rows; ++row)
-            kernels_->add(sum + row * stride, outer + row * stride, this->out());
+    for (std::size_t i = 0; i + 1 < blocks_.size(); ++i) {
+        apply_block(blocks_[i], sum, rows, inner, outer, stride);
+        std::swap(sum, outer);
     }
-    copy_rows(sum, stride, rows, this->out(), out);
+    apply_block(blocks_.back(), sum, rows, inner, out, out_stride);
+}
+
+void ResidualNet::apply_block(const Block &block, const float *sum, std::size_t rows, float *inner, float *out,
+                              std::size_t out_stride) const {
+    const std::size_t stride = padded_row(this->out());
+    block.first.apply(sum, stride, rows, epilogue_, inner, stride);
+    block.second.apply(inner, stride, rows, epilogue_, out, out_stride);
+    for (std::size_t row = 0; row < rows; ++row)
+        kernels_->add(out + row * out_stride, sum + row * stride, this->out());
 }
 
 }  // namespace csp

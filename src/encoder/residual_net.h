@@ -25,12 +25,17 @@ public:
     std::size_t memory() const override;
     std::size_t preferred_rows() const override;
     std::size_t scratch_size(std::size_t rows) const override;
-    void apply(const float *x, std::size_t x_stride, std::size_t rows, float *scratch, float *out) const override;
+    void apply(const float *x, std::size_t x_stride, std::size_t rows, float *scratch, float *out,
+               std::size_t out_stride) const override;
 
 private:
     struct Block {
         Linear first, second;
     };
+
+    // out = sum + activation(W2 activation(W1 sum)); inner is scratch, sum and inner have padded rows.
+    void apply_block(const Block &block, const float *sum, std::size_t rows, float *inner, float *out,
+                     std::size_t out_stride) const;
 
     const Kernels *kernels_;
     Epilogue epilogue_;

@@ -51,7 +51,8 @@ std::size_t Siren::scratch_size(std::size_t rows) const {
     return std::min<std::size_t>(layers_.size() - 1, 2) * rows * stride_;
 }
 
-void Siren::apply(const float *x, std::size_t x_stride, std::size_t rows, float *scratch, float *out) const {
+void Siren::apply(const float *x, std::size_t x_stride, std::size_t rows, float *scratch, float *out,
+                  std::size_t out_stride) const {
     float *buffer = scratch;
     float *other = scratch + (layers_.size() > 2 ? rows * stride_ : 0);
     for (std::size_t i = 0; i + 1 < layers_.size(); ++i) {
@@ -60,7 +61,7 @@ void Siren::apply(const float *x, std::size_t x_stride, std::size_t rows, float 
         x_stride = stride_;
         std::swap(buffer, other);
     }
-    layers_.back().apply(x, x_stride, rows, {false, Activation::relu}, out, this->out());
+    layers_.back().apply(x, x_stride, rows, {false, Activation::relu}, out, out_stride);
 }
 
 }  // namespace csp

@@ -23,4 +23,8 @@ struct FeatureSpan {
 };
 FeatureSpan features_from_datum(Datum value, int expected_length);
 
+// The elements of a real[] as one probability a class. Errors: as above, and data_exception for another length or a
+// negative number.
+const float *probabilities_from_datum(Datum value, int class_count);
+
 }  // namespace csp::server

@@ -5,6 +5,9 @@
 #include "geometry.h"
 #include "guard.h"
 #include "model_cache.h"
+#include "toast.h"
+
+#include "../encoder/fusion.h"
 
 #include <algorithm>
 #include <new>
@@ -74,18 +77,11 @@ const NullableDatum &BatchInput::value(ExprContext *context, int row) {
 // ---- models --------------------------------------------------------------------------------
 
 const Model &BatchModels::find(const NullableDatum *name) {
-    const char *bytes = "";
-    std::size_t size = 0;
-    if (name != nullptr) {
-        auto *text = server_call([name] { return DatumGetTextPP(name->value); });
-        bytes = VARDATA_ANY(text);
-        size = VARSIZE_ANY_EXHDR(text);
-    }
+    const std::string_view text = name ? text_view(name->value) : std::string_view();
     for (const Named &known : models_)
-        if (known.is_named == (name != nullptr) && known.name.size() == size &&
-            std::memcmp(known.name.data(), bytes, size) == 0)
+        if (known.is_named == (name != nullptr) && known.name == text)
             return *known.model;
-    std::string copy(bytes, size);
+    std::string copy(text);
     ModelPointer model = find_model(name ? copy.c_str() : nullptr);
     models_.push_back({name != nullptr, std::move(copy), std::move(model)});
     return *models_.back().model;
@@ -225,18 +221,17 @@ void BatchCall::take_operands(ExprContext *context, int row, const Model &model,
                 leave_to_function();
             return take_features(context, row, config.image_dim, operands, index);
         case CallKind::fuse:
+            if (config.class_count == 0)
+                leave_to_function();
+            return take_probabilities(context, row, config.class_count, operands, index);
         case CallKind::classify: leave_to_function();
     }
 }
 
 void BatchCall::take_class(ExprContext *context, int row, const Model &model, Operands &operands, std::size_t index) {
-    const Datum value = arguments_[function_.label]->value(context, row).value;
-    auto *text = server_call([value] { return DatumGetTextPP(value); });
-    const std::size_t size = VARSIZE_ANY_EXHDR(text);
-    const bool same = !operands.rows.empty() && operands.label_class >= 0 && operands.label.size() == size &&
-                      std::memcmp(operands.label.data(), VARDATA_ANY(text), size) == 0;
-    if (!same) {
-        operands.label.assign(VARDATA_ANY(text), size);
+    const std::string_view label = text_view(arguments_[function_.label]->value(context, row).value);
+    if (operands.rows.empty() || operands.label != label) {
+        operands.label = label;
         operands.label_class = model.config().class_count > 0 ? model.class_index(operands.label) : -1;
     }
     if (operands.label_class < 0)
@@ -250,6 +245,14 @@ void BatchCall::take_features(ExprContext *context, int row, int width, Operands
         features_from_datum(arguments_[function_.features]->value(context, row).value, width);
     ensure_size(operands.features, (index + 1) * width, 0.0f);
     std::copy_n(features.values, width, operands.features.data() + index * width);
+}
+
+void BatchCall::take_probabilities(ExprContext *context, int row, int width, Operands &operands, std::size_t index) {
+    const float *image = probabilities_from_datum(arguments_[function_.features]->value(context, row).value, width);
+    if (std::all_of(image, image + width, [](float p) { return p == 0; }))
+        leave_to_function();
+    ensure_size(operands.features, (index + 1) * width, 0.0f);
+    std::copy_n(image, width, operands.features.data() + index * width);
 }
 
 void BatchCall::compute() {
@@ -296,11 +299,14 @@ void BatchCall::compute_group(const BatchGroup &group, Operands &operands) {
             });
             return set_numbers(operands);
         case CallKind::probabilities:
+        case CallKind::fuse:
             arrays.reserve(count, config.class_count);
             in_slices(count, [&](std::size_t first, std::size_t rows) {
                 model.probabilities(embeddings.elements(first), embeddings.stride(), rows, arrays.elements(first),
                                     arrays.stride());
             });
+            if (function_.kind == CallKind::fuse)
+                fuse_rows(operands, config.class_count);
             return set_arrays(operands, arrays);
         case CallKind::probability:
             ensure_size(operands.classes, count, 0);
@@ -310,9 +316,16 @@ void BatchCall::compute_group(const BatchGroup &group, Operands &operands) {
                                   rows, operands.numbers.data() + first);
             });
             return set_numbers(operands);
-        case CallKind::fuse:
         case CallKind::classify: return;
     }
+}
+
+void BatchCall::fuse_rows(Operands &operands, std::size_t width) {
+    for (std::size_t index = 0; index < operands.rows.size(); ++index)
+        if (operands.rows[index] >= 0) {
+            float *row = operands.arrays.elements(index);
+            fuse(operands.features.data() + index * width, row, width, row);
+        }
 }
 
 std::size_t BatchCall::row_memory() const {

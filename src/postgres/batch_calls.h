@@ -128,6 +128,8 @@ private:
     void take_operands(ExprContext *context, int row, const Model &model, Operands &operands, std::size_t index);
     void take_class(ExprContext *context, int row, const Model &model, Operands &operands, std::size_t index);
     void take_features(ExprContext *context, int row, int width, Operands &operands, std::size_t index);
+    void take_probabilities(ExprContext *context, int row, int width, Operands &operands, std::size_t index);
+    static void fuse_rows(Operands &operands, std::size_t width);
     void compute_group(const BatchGroup &group, Operands &operands);
     void set_arrays(const Operands &operands, const ArrayRows &arrays);
     void set_numbers(const Operands &operands);

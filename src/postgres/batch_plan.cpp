@@ -524,6 +524,18 @@ void rewrite(Plan **slot, void *context) {
     }
 }
 
+// Below a Gather, nodes share what they count.
+void share_counters(Plan **slot, void *below_gather) {
+    Plan *plan = *slot;
+    if (plan == nullptr)
+        return;
+    check_stack_depth();
+    bool below = *static_cast<bool *>(below_gather) || IsA(plan, Gather) || IsA(plan, GatherMerge);
+    if (is_batch_node(plan))
+        plan->parallel_aware = below;
+    visit_children(plan, share_counters, &below);
+}
+
 }  // namespace
 
 void batch_calls_of_plan(PlannedStmt *statement, int cursor_options) {
@@ -534,6 +546,8 @@ void batch_calls_of_plan(PlannedStmt *statement, int cursor_options) {
     Plan *top = statement->planTree;
     rewrite(&statement->planTree, &rewriter);
     visit_list(statement->subplans, rewrite, &rewriter);
+    bool below_gather = false;
+    share_counters(&statement->planTree, &below_gather);
     if (statement->planTree != top && (cursor_options & CURSOR_OPT_SCROLL) != 0)
         statement->planTree = materialized(rewriter, statement->planTree);
 }

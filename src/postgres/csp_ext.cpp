@@ -1,7 +1,10 @@
 // The module: its settings and what happens when a backend loads it.
+#include "batch_functions.h"
+#include "batch_node.h"
 #include "batch_settings.h"
 #include "catalog.h"
 #include "model_cache.h"
+#include "planner_hooks.h"
 #include "training_settings.h"
 
 #include "pg.h"
@@ -53,6 +56,9 @@ PGDLLEXPORT void _PG_init(void);
 void _PG_init(void) {
     csp::server::define_settings();
     csp::server::register_catalog_callbacks();
+    csp::server::register_function_callbacks();
+    csp::server::register_batch_node();
+    csp::server::install_planner_hooks();
 }
 
 }  // extern "C"

@@ -2,6 +2,7 @@
 #include "geometry.h"
 
 #include "guard.h"
+#include "toast.h"
 
 #include "catalog.h"
 
@@ -92,14 +93,6 @@ Datum transform_to_wgs84(Datum geometry, int32_t srid) {
                        "Give the geometry the SRID that its coordinates are in with ST_SetSRID; "
                        "spatial_ref_sys lists the known ones.");
     }
-}
-
-// A value as it lies in a row needs no server call.
-struct varlena *detoasted(Datum value) {
-    auto *bytes = reinterpret_cast<struct varlena *>(DatumGetPointer(value));
-    if (!VARATT_IS_COMPRESSED(bytes) && !VARATT_IS_EXTERNAL(bytes))
-        return bytes;
-    return server_call([value] { return PG_DETOAST_DATUM_PACKED(value); });
 }
 
 SerializedPoint decode(Datum value) {

@@ -250,7 +250,7 @@ bool walk_expression(Node *node, bool (*walker)(Node *, void *), void *context) 
 #if PG_VERSION_NUM >= 160000
     return expression_tree_walker(node, walker, context);
 #else
-    return expression_tree_walker(node, reinterpret_cast<bool (*)()>(walker), context);
+    return expression_tree_walker(node, reinterpret_cast<bool (*)()>(reinterpret_cast<void (*)()>(walker)), context);
 #endif
 }
 
@@ -258,7 +258,7 @@ Node *mutate_expression(Node *node, Node *(*mutator)(Node *, void *), void *cont
 #if PG_VERSION_NUM >= 160000
     return expression_tree_mutator(node, mutator, context);
 #else
-    return expression_tree_mutator(node, reinterpret_cast<Node *(*)()>(mutator), context);
+    return expression_tree_mutator(node, reinterpret_cast<Node *(*)()>(reinterpret_cast<void (*)()>(mutator)), context);
 #endif
 }
 

@@ -8,6 +8,8 @@
 #include "guard.h"
 #include "model_cache.h"
 
+#include "../encoder/fusion.h"
+
 #include <algorithm>
 #include <numeric>
 
@@ -92,9 +94,9 @@ std::string text_argument(FunctionCallInfo fcinfo, int argument) {
     return std::string(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
 }
 
-// Indices of the k largest values, largest first; equal ones in the order of the classes.
-std::vector<int> largest(const std::vector<float> &values, int k) {
-    std::vector<int> order(values.size());
+// Indices of the k largest of n values, largest first; equal ones in the order of the classes.
+std::vector<int> largest(const float *values, std::size_t n, int k) {
+    std::vector<int> order(n);
     std::iota(order.begin(), order.end(), 0);
     k = std::min<int>(k, order.size());
     std::partial_sort(order.begin(), order.begin() + k, order.end(), [&](int a, int b) {
@@ -104,10 +106,15 @@ std::vector<int> largest(const std::vector<float> &values, int k) {
     return order;
 }
 
-void return_classes(FunctionCallInfo fcinfo, const Model &model, const std::vector<float> &probabilities, int k) {
+void require_positive(int k) {
+    if (k < 1)
+        throw Error(ErrorKind::invalid_parameter, "number of classes must be positive, not " + std::to_string(k));
+}
+
+void return_classes(FunctionCallInfo fcinfo, const Model &model, const float *probabilities, int k) {
     auto *result = reinterpret_cast<ReturnSetInfo *>(fcinfo->resultinfo);
     int rank = 0;
-    for (int index : largest(probabilities, k)) {
+    for (int index : largest(probabilities, model.labels().size(), k)) {
         ++rank;
         server_call([&] {
             Datum values[] = {Int32GetDatum(rank), CStringGetTextDatum(model.labels()[index].c_str()),
@@ -177,20 +184,37 @@ Datum probability(FunctionCallInfo fcinfo) {
     });
 }
 
-// csp_classify(location, k [, observed_at] [, model]) -> setof (rank, label, probability)
+// csp_fuse(image_probabilities, location [, observed_at] [, model]) -> real[]
 template <Dated dated>
-Datum classify(FunctionCallInfo fcinfo) {
+Datum fuse_image(FunctionCallInfo fcinfo) {
     return guard([&]() -> Datum {
-        server_call([&] { InitMaterializedSRF(fcinfo, 0); });
-        int k = PG_GETARG_INT32(1);
-        if (k < 1)
-            throw Error(ErrorKind::invalid_parameter, "number of classes must be positive, not " + std::to_string(k));
-        auto place = location_from_datum(PG_GETARG_DATUM(0));
+        auto place = location_from_datum(PG_GETARG_DATUM(1));
         if (!place)
             PG_RETURN_NULL();
         const Model &model = call_model<dated>(fcinfo, 2);
         require_class_head(model);
-        return_classes(fcinfo, model, probabilities_of(model, embedding_of<dated>(fcinfo, 2, model, *place)), k);
+        const float *image = probabilities_from_datum(PG_GETARG_DATUM(0), model.config().class_count);
+        std::vector<float> prior = probabilities_of(model, embedding_of<dated>(fcinfo, 2, model, *place));
+        ArrayType *result = make_real_array(prior.size());
+        fuse(image, prior.data(), prior.size(), real_array_data(result));
+        PG_RETURN_ARRAYTYPE_P(result);
+    });
+}
+
+// The k most probable classes of a call whose own arguments are `arguments`.
+template <Dated dated>
+Datum classify(FunctionCallInfo fcinfo, int arguments, int k) {
+    return guard([&]() -> Datum {
+        server_call([&] { InitMaterializedSRF(fcinfo, 0); });
+        require_positive(k);
+        auto place = location_from_datum(PG_GETARG_DATUM(0));
+        if (!place)
+            PG_RETURN_NULL();
+        const Model &model = call_model<dated>(fcinfo, arguments);
+        require_class_head(model);
+        std::vector<float> probabilities =
+            probabilities_of(model, embedding_of<dated>(fcinfo, arguments, model, *place));
+        return_classes(fcinfo, model, probabilities.data(), k);
         PG_RETURN_NULL();
     });
 }
@@ -207,8 +231,12 @@ PG_FUNCTION_INFO_V1(csp_probabilities);
 PG_FUNCTION_INFO_V1(csp_probabilities_at);
 PG_FUNCTION_INFO_V1(csp_probability);
 PG_FUNCTION_INFO_V1(csp_probability_at);
+PG_FUNCTION_INFO_V1(csp_fuse);
+PG_FUNCTION_INFO_V1(csp_fuse_at);
 PG_FUNCTION_INFO_V1(csp_classify);
+PG_FUNCTION_INFO_V1(csp_classify_five);
 PG_FUNCTION_INFO_V1(csp_classify_at);
+PG_FUNCTION_INFO_V1(csp_classify_probabilities);
 PG_FUNCTION_INFO_V1(csp_embed_image);
 
 Datum csp_embed(PG_FUNCTION_ARGS) {
@@ -243,12 +271,40 @@ Datum csp_probability_at(PG_FUNCTION_ARGS) {
     return probability<Dated::yes>(fcinfo);
 }
 
-Datum csp_classify(PG_FUNCTION_ARGS) {
-    return classify<Dated::no>(fcinfo);
+Datum csp_fuse(PG_FUNCTION_ARGS) {
+    return fuse_image<Dated::no>(fcinfo);
 }
 
+Datum csp_fuse_at(PG_FUNCTION_ARGS) {
+    return fuse_image<Dated::yes>(fcinfo);
+}
+
+// csp_classify(location, k [, model]) -> setof (rank, label, probability)
+Datum csp_classify(PG_FUNCTION_ARGS) {
+    return classify<Dated::no>(fcinfo, 2, PG_GETARG_INT32(1));
+}
+
+// csp_classify(location [, model]): a symbol of its own, because the number of arguments does not tell k from a model.
+Datum csp_classify_five(PG_FUNCTION_ARGS) {
+    return classify<Dated::no>(fcinfo, 1, 5);
+}
+
+// csp_classify(location, k, observed_at [, model])
 Datum csp_classify_at(PG_FUNCTION_ARGS) {
-    return classify<Dated::yes>(fcinfo);
+    return classify<Dated::yes>(fcinfo, 2, PG_GETARG_INT32(1));
+}
+
+// csp.classify_probabilities(probabilities, k [, model]) -> setof (rank, label, probability)
+Datum csp_classify_probabilities(PG_FUNCTION_ARGS) {
+    return guard([&]() -> Datum {
+        server_call([&] { InitMaterializedSRF(fcinfo, 0); });
+        const int k = PG_GETARG_INT32(1);
+        require_positive(k);
+        const Model &model = call_model<Dated::no>(fcinfo, 2);
+        require_class_head(model);
+        return_classes(fcinfo, model, probabilities_from_datum(PG_GETARG_DATUM(0), model.config().class_count), k);
+        PG_RETURN_NULL();
+    });
 }
 
 // csp_embed_image(features [, model]) -> real[]

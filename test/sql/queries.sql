@@ -26,6 +26,30 @@ FROM rome, csp.classes c WHERE c.model IN ('both', 'published');
 SELECT rank, label, probability = max(probability) OVER () AS most FROM rome, csp_classify(geom, 100, 'bands') ORDER BY rank LIMIT 1;
 SELECT count(*) FROM rome, csp_classify(geom, 'both'), csp_classify(geom::geography, 2, 'both') AS two;
 
+SELECT array_agg(f) = (SELECT array_agg(k) FROM csp_classify(geom, 5, 'both') k) AS five
+FROM rome, csp_classify(geom, 'both') f GROUP BY geom;
+SELECT count(*) FROM csp_classify('SRID=4326;POINT EMPTY'::geometry, 'both');
+
+-- the k most probable of probabilities that are there already
+SELECT (SELECT array_agg(c) FROM csp.classify_probabilities(csp_probabilities(geom, m), k, m) c) =
+       (SELECT array_agg(c) FROM csp_classify(geom, k, m) c) AS same
+FROM rome, (VALUES ('both', 2), ('published', 3), ('bands', 100)) v (m, k);
+SELECT * FROM csp.classify_probabilities('{0.25,0.5,0.25}', 2, 'both');
+SELECT rank, label FROM csp.classify_probabilities('{0,0,0}', 3, 'both');
+SELECT (SELECT count(*) FROM csp.classify_probabilities(NULL, 2, 'both')) AS no_array,
+       (SELECT count(*) FROM csp.classify_probabilities('{1,0,0}', NULL, 'both')) AS no_k;
+
+-- fused with a classifier of images: the product, scaled to 1
+SELECT m, max(abs(f - i * p / s)) < 1e-6 AS product, abs(sum(f) - 1) < 1e-6 AS sums_to_1
+FROM rome, (VALUES ('both'), ('published')) v (m),
+     LATERAL (SELECT sum(i * p) AS s FROM unnest('{0.6,0.3,0.1}'::real[], csp_probabilities(geom, m)) x (i, p)) t,
+     unnest(csp_fuse('{0.6,0.3,0.1}', geom, m), '{0.6,0.3,0.1}'::real[], csp_probabilities(geom, m)) x (f, i, p)
+GROUP BY m ORDER BY m;
+SELECT max(abs(a - b)) < 1e-6 AS any_scale FROM rome, unnest(csp_fuse('{6,3,1}', geom, 'both'), csp_fuse('{0.6,0.3,0.1}', geom::geography, 'both')) x (a, b);
+SELECT csp_fuse('{0,2,0}', geom, 'both') AS certain, csp_fuse('{1e-45,0,0}', geom, 'both') AS tiny FROM rome;
+SELECT csp_fuse(NULL, geom, 'both') IS NULL, csp_fuse('{1,1,1}', NULL::geometry, 'both') IS NULL, csp_fuse('{1,1,1}', geom, NULL::text) IS NULL,
+       csp_fuse('{1,1,1}', 'SRID=4326;POINT EMPTY'::geometry, 'both') IS NULL FROM rome;
+
 -- cosine of place and image
 SELECT abs(csp_similarity(geom, features, 'both') - s) < 1e-5 AS cosine
 FROM (SELECT geom, features, (SELECT sum(a * b) / sqrt(sum(a * a) * sum(b * b))
@@ -94,5 +118,43 @@ SELECT csp_probabilities(geom, 'pretrained') FROM rome;
 SELECT csp_probability(geom, 'nowhere', 'both') FROM rome;
 \echo :SQLSTATE
 SELECT csp_classify(geom, 0, 'both') FROM rome;
+\echo :SQLSTATE
+SELECT csp_classify(geom, 'pretrained') FROM rome;
+\echo :SQLSTATE
+SELECT csp_classify(geom) FROM rome;
+\echo :SQLSTATE
+SELECT csp.classify_probabilities('{1,0,0}', 0, 'both');
+\echo :SQLSTATE
+SELECT csp.classify_probabilities('{1,0}', 1, 'both');
+\echo :SQLSTATE
+SELECT csp.classify_probabilities('{1,0,NaN}', 1, 'both');
+\echo :SQLSTATE
+SELECT csp.classify_probabilities('{1,0,NULL}', 1, 'both');
+\echo :SQLSTATE
+SELECT csp.classify_probabilities('{1,0,0}', 1, 'nobody');
+\echo :SQLSTATE
+SELECT csp.classify_probabilities('{1,0,0}', 1, 'pretrained');
+\echo :SQLSTATE
+SELECT csp_fuse('{1,0}', geom, 'both') FROM rome;
+\echo :SQLSTATE
+SELECT csp_fuse('{}', geom, 'both') FROM rome;
+\echo :SQLSTATE
+SELECT csp_fuse('{{1,0,0}}', geom, 'both') FROM rome;
+\echo :SQLSTATE
+SELECT csp_fuse('{1,0,NULL}', geom, 'both') FROM rome;
+\echo :SQLSTATE
+SELECT csp_fuse('{1,0,NaN}', geom, 'both') FROM rome;
+\echo :SQLSTATE
+SELECT csp_fuse('{Infinity,0,0}', geom, 'both') FROM rome;
+\echo :SQLSTATE
+SELECT csp_fuse('{1,-1e-9,0}', geom, 'both') FROM rome;
+\echo :SQLSTATE
+SELECT csp_fuse('{0,0,0}', geom, 'both') FROM rome;
+\echo :SQLSTATE
+SELECT csp_fuse('{1,0,0}', geom, 'pretrained') FROM rome;
+\echo :SQLSTATE
+SELECT csp_fuse('{1,0,0}', ST_SetSRID(geom, 0), 'both') FROM rome;
+\echo :SQLSTATE
+SELECT csp_fuse('{1,0,0}', geom, 'nobody') FROM rome;
 \echo :SQLSTATE
 SELECT csp.catalog_changed();

@@ -37,6 +37,7 @@ SELECT csp_embed(geom, '2024-07-01', 'dated') = csp_embed(geom::geography, '2024
        csp_probability(geom, (SELECT label FROM csp.classes WHERE model = 'dated' AND version = 2 AND class = 1), '2024-07-01', 'dated') = (csp_probabilities(geom, '2024-07-01', 'dated'))[1] AS probability,
        csp_similarity(geom, features, '2024-07-01', 'dated') BETWEEN -1 AND 1 AS similarity,
        (SELECT count(*) FROM csp_classify(geom, 2, '2024-07-01', 'dated')) AS classes,
+       csp_fuse('{1,1,1}', geom, '2024-07-01', 'dated') <> csp_fuse('{1,1,1}', geom, '2024-01-01', 'dated') AS fused,
        csp_embed(geom, NULL::timestamptz, 'dated') IS NULL AS strict
 FROM places WHERE id = 7;
 SELECT csp_embed(geom, 'dated') FROM places LIMIT 1;

@@ -70,7 +70,7 @@ void check(const ModelConfig &config, int features, std::size_t rows, const csp:
     const std::vector<float> x = csp_test::random_values(rows * stride, 1, 21);
     std::vector<float> scratch(network.scratch_size(rows));
     std::vector<float> out(rows * network.out() + 1, 42);
-    network.apply(x.data(), stride, rows, scratch.data(), out.data());
+    network.apply(x.data(), stride, rows, scratch.data(), out.data(), network.out());
     EXPECT_EQ(out.back(), 42) << "written beyond the end";
     for (std::size_t row = 0; row < rows; ++row) {
         const float *first = x.data() + row * stride;
@@ -139,7 +139,7 @@ TEST(FeedForward, SkipNeedsEqualWidths) {
     const float x[4] = {1, -2, 3, -4};
     float out[4];
     std::vector<float> scratch(network.scratch_size(1));
-    network.apply(x, 4, 1, scratch.data(), out);
+    network.apply(x, 4, 1, scratch.data(), out, 4);
     for (int i = 0; i < 4; ++i)
         EXPECT_EQ(out[i], x[i]);
 }

@@ -176,17 +176,19 @@ TEST(Kernels, RowsDoNotDependOnTheirBatch) {
             const std::vector<float> x = random_values(100 * in, 1, 6);
             for (std::size_t rows = 1; rows <= 100; ++rows) {
                 std::vector<float> batch(rows * out), single(out);
-                linear.apply_dense(x.data(), rows, {true, Activation::gelu}, batch.data());
+                linear.apply_tall(x.data(), in, rows, {true, Activation::gelu}, batch.data(), out);
                 for (std::size_t r = 0; r < rows; ++r) {
-                    linear.apply_dense(x.data() + r * in, 1, {true, Activation::gelu}, single.data());
+                    linear.apply_tall(x.data() + r * in, in, 1, {true, Activation::gelu}, single.data(), out);
                     ASSERT_EQ(0, std::memcmp(single.data(), &batch[r * out], out * sizeof(float)))
                         << kernels->name << " row " << r << " of " << rows;
                 }
             }
             for (int c = 0; c < out; ++c) {
                 std::vector<float> all(out);
-                linear.apply_dense(x.data(), 1, {true, Activation::sigmoid}, all.data());
-                ASSERT_EQ(linear.apply_one(x.data(), c, {true, Activation::sigmoid}), all[c]);
+                linear.apply_tall(x.data(), in, 1, {true, Activation::sigmoid}, all.data(), out);
+                float one = 0;
+                linear.apply_column(x.data(), in, 1, c, {true, Activation::sigmoid}, &one);
+                ASSERT_EQ(one, all[c]);
             }
         }
 }
@@ -201,7 +203,7 @@ TEST(Kernels, DenseRowsInSeveralPasses) {
         ASSERT_LT(2 * csp::rows_in_cache(*kernels, in), rows);
         const csp::Linear linear(*kernels, weight, nullptr);
         std::vector<float> y(rows * out);
-        linear.apply_dense(x.data(), rows, {false, Activation::relu}, y.data());
+        linear.apply_tall(x.data(), in, rows, {false, Activation::relu}, y.data(), out);
         for (std::size_t r = 0; r < rows; ++r)
             for (int c = 0; c < out; ++c) {
                 double sum = 0;

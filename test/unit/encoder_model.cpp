@@ -88,10 +88,10 @@ TEST(Model, BatchAndSingleAgreeToTheLastBit) {
                 const std::vector<double> lonlat = locations(most);
                 std::vector<float> single(most * encoder.embedding_dim());
                 for (std::size_t i = 0; i < most; ++i)
-                    encoder.embed(&lonlat[2 * i], nullptr, 1, &single[i * encoder.embedding_dim()]);
+                    encoder.embed(&lonlat[2 * i], nullptr, 1, &single[i * 24], 24);
                 for (std::size_t n = 1; n <= most; n += n < 35 ? 1 : 13) {
                     std::vector<float> batch(n * encoder.embedding_dim());
-                    encoder.embed(lonlat.data(), nullptr, n, batch.data());
+                    encoder.embed(lonlat.data(), nullptr, n, batch.data(), 24);
                     ASSERT_EQ(0, std::memcmp(batch.data(), single.data(), batch.size() * sizeof(float)))
                         << kernels->name << " " << name << " " << n;
                 }
