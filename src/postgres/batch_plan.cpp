@@ -6,7 +6,9 @@
 // reach it as columns.
 #include "batch_plan.h"
 
+#include "batch_lateral.h"
 #include "batch_node.h"
+#include "plan_builder.h"
 #include "plan_volatility.h"
 
 extern "C" {
@@ -17,13 +19,6 @@ extern "C" {
 namespace csp::server {
 
 namespace {
-
-struct Rewriter {
-    PlannedStmt *statement;
-    int last_node_id;
-};
-
-Node *node_of(void *expression) { return static_cast<Node *>(expression); }
 
 // ---- plan nodes ----------------------------------------------------------------------------
 
@@ -58,76 +53,8 @@ void find_last_node_id(Plan **plan, void *context) {
     visit_children(*plan, find_last_node_id, context);
 }
 
-CustomScan *add_node(Rewriter &rewriter, Plan *input, List *target_list, List *filter, const Plan *like) {
-    return make_batch_node(input, target_list, filter, like, ++rewriter.last_node_id);
-}
+// ---- below: calls in the arguments of aggregates, window functions and set-returning functions ----
 
-// A Material node above a plan: for parents that go back.
-Plan *materialized(Rewriter &rewriter, Plan *input) {
-    Material *node = makeNode(Material);
-    Plan *plan = &node->plan;
-    plan->targetlist = make_references(input->targetlist);
-    plan->lefttree = input;
-    plan->startup_cost = input->startup_cost;
-    plan->total_cost = input->total_cost;
-    plan->plan_rows = input->plan_rows;
-    plan->plan_width = input->plan_width;
-    plan->parallel_safe = input->parallel_safe;
-    plan->plan_node_id = ++rewriter.last_node_id;
-    plan->extParam = bms_copy(input->extParam);
-    plan->allParam = bms_copy(input->allParam);
-    return plan;
-}
-
-// ---- below: values as columns of the input ---------------------------------------------------
-
-// A CspBatch node whose columns are those of `input` and then the values of `calls`. Whoever reads a value under a guard
-// reads NULL where it does not hold.
-Plan *with_values(Rewriter &rewriter, Plan *input, const Calls &calls) {
-    List *columns = make_references(input->targetlist);
-    const ListCell *call, *guard;
-    forboth (call, calls.calls, guard, calls.guards) {
-        auto *value = static_cast<Expr *>(lfirst(call));
-        if (lfirst(guard) != nullptr) {
-            CaseWhen *branch = makeNode(CaseWhen);
-            branch->expr = static_cast<Expr *>(copyObjectImpl(lfirst(guard)));
-            branch->result = value;
-            branch->location = -1;
-            CaseExpr *guarded = makeNode(CaseExpr);
-            guarded->casetype = exprType(node_of(value));
-            guarded->casecollid = exprCollation(node_of(value));
-            guarded->args = list_make1(branch);
-            guarded->defresult = reinterpret_cast<Expr *>(
-                makeNullConst(guarded->casetype, exprTypmod(node_of(value)), guarded->casecollid));
-            guarded->location = -1;
-            value = reinterpret_cast<Expr *>(guarded);
-        }
-        columns = lappend(columns, makeTargetEntry(value, static_cast<AttrNumber>(list_length(columns) + 1), nullptr,
-                                                   false));
-    }
-    return &add_node(rewriter, input, columns, NIL, input)->scan.plan;
-}
-
-// References to the columns after the first `columns`, one for each call.
-List *references_behind(int columns, const List *calls) {
-    List *references = NIL;
-    const ListCell *cell;
-    foreach (cell, calls)
-        references = lappend(references, make_reference(OUTER_VAR, ++columns, node_of(lfirst(cell))));
-    return references;
-}
-
-// Puts the innermost calls of an expression list below: `input` gets their values as columns. False: there are none.
-bool move_below(Rewriter &rewriter, Plan **input, const Calls &calls, List **references) {
-    if (calls.calls == NIL || !may_read_ahead(rewriter.statement, *input))
-        return false;
-    const int columns = list_length((*input)->targetlist);
-    *input = with_values(rewriter, *input, calls);
-    *references = references_behind(columns, calls.calls);
-    return true;
-}
-
-// Calls in the arguments of aggregates, window functions and set-returning functions.
 using IsEvaluator = bool (*)(Node *node);
 
 struct EvaluatorContext {
@@ -342,7 +269,7 @@ void add_filter_stage(Rewriter &rewriter, Pipeline &pipeline, List *stage, const
     foreach (cell, again.calls)
         columns = lappend(columns, makeTargetEntry(static_cast<Expr *>(lfirst(cell)),
                                                    static_cast<AttrNumber>(list_length(columns) + 1), nullptr, false));
-    pipeline.input = &add_node(rewriter, pipeline.input, columns, stage, pipeline.like)->scan.plan;
+    pipeline.input = add_batch_node(rewriter, pipeline.input, columns, stage, pipeline.like);
     replace_in_pipeline(pipeline, again.calls, references_behind(before, again.calls));
 }
 
@@ -360,7 +287,7 @@ Plan *build(Rewriter &rewriter, Pipeline pipeline) {
         List *stage = pipeline.filter != NIL ? take_stage(pipeline, calls) : NIL;
         const bool last = pipeline.filter == NIL && (stage == NIL || all_come_along(node_of(pipeline.target_list), calls));
         if (last)
-            return &add_node(rewriter, pipeline.input, pipeline.target_list, stage, pipeline.like)->scan.plan;
+            return add_batch_node(rewriter, pipeline.input, pipeline.target_list, stage, pipeline.like);
         add_filter_stage(rewriter, pipeline, stage, calls);
     }
 }
@@ -487,6 +414,7 @@ void rewrite(Plan **slot, void *context) {
         case T_Agg: lower(rewriter, plan, is_aggregate); break;
         case T_WindowAgg: lower(rewriter, plan, is_window_function); break;
         case T_ProjectSet: lower(rewriter, plan, is_set_returning); break;
+        case T_NestLoop: hoist_lateral_calls(rewriter, reinterpret_cast<NestLoop *>(plan)); break;
         case T_MergeJoin: rewrite_merge_join(rewriter, plan); break;
         case T_Result:
             if (plan->lefttree == nullptr)

@@ -1,0 +1,83 @@
+// New nodes for a finished plan.
+#include "plan_builder.h"
+
+#include "batch_node.h"
+#include "plan_volatility.h"
+
+extern "C" {
+#include "nodes/makefuncs.h"
+}
+
+namespace csp::server {
+
+namespace {
+
+// CASE WHEN guard THEN value END
+Expr *guarded(Expr *value, Node *guard) {
+    CaseWhen *branch = makeNode(CaseWhen);
+    branch->expr = reinterpret_cast<Expr *>(copy_node(guard));
+    branch->result = value;
+    branch->location = -1;
+    CaseExpr *expression = makeNode(CaseExpr);
+    expression->casetype = exprType(node_of(value));
+    expression->casecollid = exprCollation(node_of(value));
+    expression->args = list_make1(branch);
+    expression->defresult = reinterpret_cast<Expr *>(
+        makeNullConst(expression->casetype, exprTypmod(node_of(value)), expression->casecollid));
+    expression->location = -1;
+    return reinterpret_cast<Expr *>(expression);
+}
+
+}  // namespace
+
+Plan *add_batch_node(Rewriter &rewriter, Plan *input, List *target_list, List *filter, const Plan *like) {
+    return &make_batch_node(input, target_list, filter, like, ++rewriter.last_node_id)->scan.plan;
+}
+
+Plan *materialized(Rewriter &rewriter, Plan *input) {
+    Material *node = makeNode(Material);
+    Plan *plan = &node->plan;
+    plan->targetlist = make_references(input->targetlist);
+    plan->lefttree = input;
+    plan->startup_cost = input->startup_cost;
+    plan->total_cost = input->total_cost;
+    plan->plan_rows = input->plan_rows;
+    plan->plan_width = input->plan_width;
+    plan->parallel_safe = input->parallel_safe;
+    plan->plan_node_id = ++rewriter.last_node_id;
+    plan->extParam = bms_copy(input->extParam);
+    plan->allParam = bms_copy(input->allParam);
+    return plan;
+}
+
+Plan *with_values(Rewriter &rewriter, Plan *input, const Calls &calls) {
+    List *columns = make_references(input->targetlist);
+    const ListCell *call, *guard;
+    forboth (call, calls.calls, guard, calls.guards) {
+        auto *value = static_cast<Expr *>(lfirst(call));
+        if (lfirst(guard) != nullptr)
+            value = guarded(value, static_cast<Node *>(lfirst(guard)));
+        columns = lappend(columns, makeTargetEntry(value, static_cast<AttrNumber>(list_length(columns) + 1), nullptr,
+                                                   false));
+    }
+    return add_batch_node(rewriter, input, columns, NIL, input);
+}
+
+List *references_behind(int columns, const List *calls) {
+    List *references = NIL;
+    const ListCell *cell;
+    foreach (cell, calls)
+        references = lappend(references, make_reference(OUTER_VAR, ++columns, node_of(lfirst(cell))));
+    return references;
+}
+
+bool move_below(Rewriter &rewriter, Plan **input, const Calls &calls, List **references) {
+    if (calls.calls == NIL || !may_read_ahead(rewriter.statement, *input))
+        return false;
+    const int columns = list_length((*input)->targetlist);
+    *input = with_values(rewriter, *input, calls);
+    *references = references_behind(columns, calls.calls);
+    return true;
+}
+
+}  // namespace csp::server

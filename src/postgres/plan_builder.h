@@ -1,0 +1,33 @@
+// Building blocks of the changes to a finished plan.
+#pragma once
+
+#include "plan_expressions.h"
+
+namespace csp::server {
+
+// A plan while it is changed.
+struct Rewriter {
+    PlannedStmt *statement;
+    int last_node_id;
+};
+
+inline Node *node_of(void *expression) { return static_cast<Node *>(expression); }
+
+// A CspBatch node; arguments as for make_batch_node.
+Plan *add_batch_node(Rewriter &rewriter, Plan *input, List *target_list, List *filter, const Plan *like);
+
+// A Material node above a plan: for parents that go back.
+Plan *materialized(Rewriter &rewriter, Plan *input);
+
+// A CspBatch node whose columns are those of `input` and then the values of `calls`. Whoever reads a value under a guard
+// reads NULL where it does not hold.
+Plan *with_values(Rewriter &rewriter, Plan *input, const Calls &calls);
+
+// References to the columns after the first `columns`, one for each call.
+List *references_behind(int columns, const List *calls);
+
+// Puts calls below: *input becomes a node that has their values as columns, to which *references refer. False, and
+// nothing done, if there are no calls, or *input may not be read ahead.
+bool move_below(Rewriter &rewriter, Plan **input, const Calls &calls, List **references);
+
+}  // namespace csp::server
