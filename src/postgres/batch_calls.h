@@ -156,12 +156,14 @@ public:
 
     bool is_marked(int row) const { return marked_[row]; }
 
-    // Values of the calls in a row, valid until the next evaluate().
-    void values_of(int row, Datum *values, bool *nulls) const {
-        for (std::size_t i = 0; i < calls_.size(); ++i) {
+    // Values of the calls in a row, valid until the next evaluate(); returns how many they are.
+    int values_of(int row, Datum *values, bool *nulls) const {
+        const int count = static_cast<int>(calls_.size());
+        for (int i = 0; i < count; ++i) {
             values[i] = calls_[i].value(row).value;
             nulls[i] = calls_[i].value(row).isnull;
         }
+        return count;
     }
 
     // Bytes that the values of a row took in the last batch.

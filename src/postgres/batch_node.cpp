@@ -7,6 +7,7 @@
 
 #include "batch_calls.h"
 #include "batch_settings.h"
+#include "hooks.h"
 #include "guard.h"
 
 extern "C" {
@@ -53,6 +54,8 @@ struct BatchState {
     TupleTableSlot *row;
 
     BatchCalls *calls;
+    bool modifies;
+    bool marks;
 
     // For marked rows: target list and filter with the calls in place.
     ProjectionInfo *plain_projection;
@@ -70,6 +73,8 @@ CustomScan *plan_of(BatchState *state) { return reinterpret_cast<CustomScan *>(s
 List *plain_target_list(CustomScan *plan) { return static_cast<List *>(lsecond(plan->custom_exprs)); }
 
 List *plain_filter(CustomScan *plan) { return static_cast<List *>(lthird(plan->custom_exprs)); }
+
+List *guards_of(CustomScan *plan) { return static_cast<List *>(linitial(plan->custom_exprs)); }
 
 // ---- filling a batch -----------------------------------------------------------------------
 
@@ -124,7 +129,8 @@ bool fill(BatchState *state) {
     if (state->count == 0)
         return false;
     evaluate_calls(state);
-    state->size = Min(state->size * 4, csp_batch_size);
+    if (!state->modifies || all_rows_are_asked_for(state->scan.ss.ps.state))
+        state->size = Min(state->size * 4, csp_batch_size);
     return true;
 }
 
@@ -146,7 +152,11 @@ void make_plain_ready(BatchState *state) {
 void set_values(BatchState *state, int row) {
     TupleTableSlot *values = state->scan.ss.ss_ScanTupleSlot;
     ExecClearTuple(values);
-    state->calls->values_of(row, values->tts_values, values->tts_isnull);
+    const int calls = state->calls->values_of(row, values->tts_values, values->tts_isnull);
+    if (state->marks) {
+        values->tts_values[calls] = BoolGetDatum(state->calls->is_marked(row));
+        values->tts_isnull[calls] = false;
+    }
     ExecStoreVirtualTuple(values);
 }
 
@@ -163,7 +173,7 @@ TupleTableSlot *next_row(CustomScanState *node) {
 
         ExprState *filter = node->ss.ps.qual;
         ProjectionInfo *projection = node->ss.ps.ps_ProjInfo;
-        if (state->calls->is_marked(row)) {
+        if (state->calls->is_marked(row) && !state->marks) {
             make_plain_ready(state);
             filter = state->plain_filter;
             projection = state->plain_projection;
@@ -194,12 +204,13 @@ void begin(CustomScanState *node, EState *executor, int flags) {
     outerPlanState(node) = ExecInitNode(outerPlan(plan), executor, flags & ~(EXEC_FLAG_BACKWARD | EXEC_FLAG_MARK));
     state->memory = AllocSetContextCreate(executor->es_query_cxt, "CspBatch rows", ALLOCSET_DEFAULT_SIZES);
     state->row = ExecInitExtraTupleSlot(executor, ExecGetResultType(outerPlanState(node)), &TTSOpsMinimalTuple);
+    const int node_flags = intVal(linitial(plan->custom_private));
+    state->modifies = (node_flags & batch_node_modifies) != 0;
+    state->marks = (node_flags & batch_node_marks) != 0;
     start_over(state);
-    if ((flags & EXEC_FLAG_EXPLAIN_ONLY) == 0)
-        guard([&] {
-            state->calls = BatchCalls::make(executor->es_query_cxt, plan->custom_scan_tlist,
-                                            static_cast<List *>(linitial(plan->custom_exprs)), &node->ss.ps);
-        });
+    guard([&] {
+        state->calls = BatchCalls::make(executor->es_query_cxt, plan->custom_scan_tlist, guards_of(plan), &node->ss.ps);
+    });
 }
 
 void end(CustomScanState *node) { ExecEndNode(outerPlanState(node)); }
@@ -216,8 +227,8 @@ List *call_texts(CustomScanState *node, List *ancestors, ExplainState *explain) 
     auto *plan = reinterpret_cast<CustomScan *>(node->ss.ps.plan);
     List *context = set_deparse_context_plan(explain->deparse_cxt, &plan->scan.plan, ancestors);
     List *texts = NIL;
-    const ListCell *cell;
-    foreach (cell, plan->custom_scan_tlist) {
+    const ListCell *cell, *guard;
+    forboth (cell, plan->custom_scan_tlist, guard, guards_of(plan)) {
         auto *call = reinterpret_cast<Node *>(lfirst_node(TargetEntry, cell)->expr);
         texts = lappend(texts, deparse_expression(call, context, explain->verbose, false));
     }
@@ -300,7 +311,7 @@ const CustomScanMethods scan_methods = {"CspBatch", create_state};
 
 // ---- making one ----------------------------------------------------------------------------
 
-List *guards_of(const Calls &calls) {
+List *guard_expressions(const Calls &calls) {
     List *guards = NIL;
     const ListCell *cell;
     foreach (cell, calls.guards)
@@ -320,6 +331,11 @@ List *as_scan_columns(const Calls &calls) {
     return columns;
 }
 
+TargetEntry *mark_column(int calls) {
+    return makeTargetEntry(reinterpret_cast<Expr *>(makeBoolConst(false, false)), static_cast<AttrNumber>(calls + 1),
+                           pstrdup("marked"), false);
+}
+
 List *values_in_place(List *expressions, const Calls &calls) {
     List *values = NIL;
     const ListCell *cell;
@@ -331,7 +347,7 @@ List *values_in_place(List *expressions, const Calls &calls) {
 
 }  // namespace
 
-CustomScan *make_batch_node(Plan *input, List *target_list, List *filter, const Plan *like, int node_id) {
+CustomScan *make_batch_node(Plan *input, List *target_list, List *filter, const Plan *like, int node_id, int flags) {
     Calls calls;
     collect_calls(reinterpret_cast<Node *>(filter), calls);
     collect_calls(reinterpret_cast<Node *>(target_list), calls);
@@ -350,9 +366,16 @@ CustomScan *make_batch_node(Plan *input, List *target_list, List *filter, const 
     plan->targetlist = values_in_place(target_list, calls);
     plan->qual = values_in_place(filter, calls);
     node->custom_scan_tlist = as_scan_columns(calls);
-    node->custom_exprs = list_make3(guards_of(calls), target_list, filter);
+    if ((flags & batch_node_marks) != 0)
+        node->custom_scan_tlist = lappend(node->custom_scan_tlist, mark_column(list_length(calls.calls)));
+    node->custom_exprs = list_make3(guard_expressions(calls), target_list, filter);
+    node->custom_private = list_make1(makeInteger(flags));
     node->methods = &scan_methods;
     return node;
+}
+
+Var *make_mark_reference(int calls) {
+    return makeVar(INDEX_VAR, static_cast<AttrNumber>(calls + 1), BOOLOID, -1, InvalidOid, 0);
 }
 
 bool is_batch_node(const Plan *plan) {

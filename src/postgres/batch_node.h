@@ -12,9 +12,18 @@
 
 namespace csp::server {
 
+// What is special about a node; in custom_private.
+enum BatchNodeFlags {
+    batch_node_modifies = 1,  // reading ahead writes: only where all rows will be asked for
+    batch_node_marks = 2,     // rows that it cannot answer are handed on, with true in the last column of custom_scan_tlist
+};
+
 // A CspBatch node above `input`, with a target list and filter in terms of its columns (OUTER_VAR), calls in place.
-// Costs and parameters are those of `like`. node_id: of a plan node, unused so far.
-CustomScan *make_batch_node(Plan *input, List *target_list, List *filter, const Plan *like, int node_id);
+// Costs and parameters are those of `like`. node_id: of a plan node, unused so far. flags: BatchNodeFlags.
+CustomScan *make_batch_node(Plan *input, List *target_list, List *filter, const Plan *like, int node_id, int flags);
+
+// The column of custom_scan_tlist that tells of a marked row, for a target list of a node with batch_node_marks.
+Var *make_mark_reference(int calls);
 
 bool is_batch_node(const Plan *plan);
 

@@ -4,7 +4,7 @@
 #include "batch_settings.h"
 #include "catalog.h"
 #include "model_cache.h"
-#include "planner_hooks.h"
+#include "hooks.h"
 #include "training_settings.h"
 
 #include "pg.h"
@@ -58,7 +58,7 @@ void _PG_init(void) {
     csp::server::register_catalog_callbacks();
     csp::server::register_function_callbacks();
     csp::server::register_batch_node();
-    csp::server::install_planner_hooks();
+    csp::server::install_hooks();
 }
 
 }  // extern "C"

@@ -30,8 +30,8 @@ Expr *guarded(Expr *value, Node *guard) {
 
 }  // namespace
 
-Plan *add_batch_node(Rewriter &rewriter, Plan *input, List *target_list, List *filter, const Plan *like) {
-    return &make_batch_node(input, target_list, filter, like, ++rewriter.last_node_id)->scan.plan;
+Plan *add_batch_node(Rewriter &rewriter, Plan *input, List *target_list, List *filter, const Plan *like, int flags) {
+    return &make_batch_node(input, target_list, filter, like, ++rewriter.last_node_id, flags)->scan.plan;
 }
 
 Plan *materialized(Rewriter &rewriter, Plan *input) {
@@ -50,7 +50,7 @@ Plan *materialized(Rewriter &rewriter, Plan *input) {
     return plan;
 }
 
-Plan *with_values(Rewriter &rewriter, Plan *input, const Calls &calls) {
+Plan *with_values(Rewriter &rewriter, Plan *input, const Calls &calls, int flags) {
     List *columns = make_references(input->targetlist);
     const ListCell *call, *guard;
     forboth (call, calls.calls, guard, calls.guards) {
@@ -60,7 +60,7 @@ Plan *with_values(Rewriter &rewriter, Plan *input, const Calls &calls) {
         columns = lappend(columns, makeTargetEntry(value, static_cast<AttrNumber>(list_length(columns) + 1), nullptr,
                                                    false));
     }
-    return add_batch_node(rewriter, input, columns, NIL, input);
+    return add_batch_node(rewriter, input, columns, NIL, input, flags);
 }
 
 List *references_behind(int columns, const List *calls) {

@@ -14,14 +14,15 @@ struct Rewriter {
 inline Node *node_of(void *expression) { return static_cast<Node *>(expression); }
 
 // A CspBatch node; arguments as for make_batch_node.
-Plan *add_batch_node(Rewriter &rewriter, Plan *input, List *target_list, List *filter, const Plan *like);
+Plan *add_batch_node(Rewriter &rewriter, Plan *input, List *target_list, List *filter, const Plan *like,
+                     int flags = 0);
 
 // A Material node above a plan: for parents that go back.
 Plan *materialized(Rewriter &rewriter, Plan *input);
 
 // A CspBatch node whose columns are those of `input` and then the values of `calls`. Whoever reads a value under a guard
 // reads NULL where it does not hold.
-Plan *with_values(Rewriter &rewriter, Plan *input, const Calls &calls);
+Plan *with_values(Rewriter &rewriter, Plan *input, const Calls &calls, int flags = 0);
 
 // References to the columns after the first `columns`, one for each call.
 List *references_behind(int columns, const List *calls);

@@ -1,7 +1,7 @@
 // Planner support function of the query functions.
 //
 // Being asked anything loads the library, which is why a session's very first query is batched too.
-#include "planner_hooks.h"
+#include "hooks.h"
 
 #include "batch_functions.h"
 

@@ -1,10 +1,10 @@
-// The planner hook, and what makes it work for the very query whose planning loads the library.
+// Hooks of planner and executor: the planner's, and what makes it work for the very query whose planning loads the library.
 //
 // The planner asks the support function of every function in a query. So a query without calls costs nothing here: its
 // plan is not even looked at. The support function of a session's first call loads the library, in the middle of a
 // planning that the hook can no longer reach: until that transaction ends, plans are looked at when they are started
 // instead, and all cached ones are made anew.
-#include "planner_hooks.h"
+#include "hooks.h"
 
 #include "batch_plan.h"
 #include "batch_settings.h"
@@ -27,6 +27,12 @@ ExecutorStart_hook_type next_executor_start = nullptr;
 bool call_in_planning = false;
 
 LocalTransactionId loading_transaction = InvalidLocalTransactionId;
+
+ExecutorRun_hook_type next_executor_run = nullptr;
+
+// Of the executor that was started or continued last, and how many rows of it are wanted; 0: all.
+const EState *running = nullptr;
+uint64 running_limit = 0;
 
 LocalTransactionId current_transaction() {
 #if PG_VERSION_NUM >= 170000
@@ -70,13 +76,31 @@ void start_executor(QueryDesc *query, int flags) {
         standard_ExecutorStart(query, flags);
 }
 
+void run_executor(QueryDesc *query, ScanDirection direction, uint64 limit, bool once) {
+    const EState *outer = running;
+    const uint64 outer_limit = running_limit;
+    running = query->estate;
+    running_limit = limit;
+    if (next_executor_run)
+        next_executor_run(query, direction, limit, once);
+    else
+        standard_ExecutorRun(query, direction, limit, once);
+    running = outer;
+    running_limit = outer_limit;
+}
+
 }  // namespace
 
 void note_call_in_planning() { call_in_planning = true; }
 
-void install_planner_hooks() {
+// After an error nobody is known to run, and that is taken as a no.
+bool all_rows_are_asked_for(const EState *executor) { return executor == running && running_limit == 0; }
+
+void install_hooks() {
     next_planner = planner_hook;
     planner_hook = plan;
+    next_executor_run = ExecutorRun_hook;
+    ExecutorRun_hook = run_executor;
     if (!IsTransactionState())
         return;  // preloaded: no planning is under way
     next_executor_start = ExecutorStart_hook;
