@@ -6,7 +6,7 @@
 #define CSP_KERNEL_NAMESPACE kernel_avx512
 #define CSP_KERNEL_NAME "AVX-512"
 #define CSP_VECTOR_BYTES 64
-#define CSP_ROW_BLOCK 14
+#define CSP_ROW_BLOCK 8
 #include "kernel_impl.h"
 
 const csp::Kernels *csp::avx512_kernels() {

@@ -53,10 +53,28 @@ CSP_INLINE void store_part(float *p, Floats v, size_t n) {
     __builtin_memcpy(p, &v, n * sizeof(float));
 }
 
+// Every lane changes places with the one `distance` away, a power of two.
+CSP_INLINE Floats exchange(Floats v, int32_t distance) {
+    alignas(CSP_VECTOR_BYTES) static constexpr int32_t numbers[] = {0, 1, 2,  3,  4,  5,  6,  7,
+                                                                    8, 9, 10, 11, 12, 13, 14, 15};
+    return __builtin_shuffle(v, *reinterpret_cast<const Ints *>(numbers) ^ distance);
+}
+
 CSP_INLINE float sum_of_lanes(Floats v) {
+#pragma GCC unroll 4
     for (size_t half = lanes / 2; half > 0; half /= 2)
-        for (size_t i = 0; i < half; ++i)
-            v[i] += v[i + half];
+        v += exchange(v, static_cast<int32_t>(half));
+    return v[0];
+}
+
+CSP_INLINE Floats larger(Floats a, Floats b) {
+    return a > b ? a : b;
+}
+
+CSP_INLINE float largest_of_lanes(Floats v) {
+#pragma GCC unroll 4
+    for (size_t half = lanes / 2; half > 0; half /= 2)
+        v = larger(exchange(v, static_cast<int32_t>(half)), v);
     return v[0];
 }
 
@@ -175,49 +193,63 @@ CSP_INLINE void store_panel(float *out, Floats low, Floats high, size_t columns)
     }
 }
 
-// `rows` rows times one panel, held in registers all along.
-template <size_t rows>
+// Asks for the cache lines that a block of results will be written to while it is being computed. A row of the result is
+// far from the next, which hardware does not foresee.
+CSP_INLINE void prefetch_for_writing(const float *out, size_t out_stride, size_t rows, size_t columns) {
+    constexpr size_t line = 16;
+    for (size_t r = 0; r < rows; ++r, out += out_stride) {
+        for (size_t column = 0; column < columns; column += line)
+            __builtin_prefetch(out + column, 1);
+        __builtin_prefetch(out + columns - 1, 1);
+    }
+}
+
+// `rows` rows times one panel, or the first of its `vectors`, held in registers all along.
+template <size_t rows, size_t vectors>
 static void multiply_block(const float *x, size_t x_stride, const float *weights, const float *bias, size_t in,
                            float *out, size_t out_stride, size_t columns) {
-    Floats totals[rows][2];
+    prefetch_for_writing(out, out_stride, rows, columns < panel ? columns : panel);
+    Floats totals[rows][vectors];
 #pragma GCC unroll 16
-    for (size_t r = 0; r < rows; ++r) {
-        totals[r][0] = load(bias);
-        totals[r][1] = load(bias + lanes);
-    }
+    for (size_t r = 0; r < rows; ++r)
+#pragma GCC unroll 2
+        for (size_t v = 0; v < vectors; ++v)
+            totals[r][v] = load(bias + v * lanes);
     for (size_t first = 0; first < in; first += chain) {
         const size_t end = in - first < chain ? in : first + chain;
-        Floats sums[rows][2] = {};
+        Floats sums[rows][vectors] = {};
         for (size_t k = first; k < end; ++k) {
             const Floats low = load(weights);
-            const Floats high = load(weights + lanes);
+            const Floats high = load(weights + (vectors - 1) * lanes);
             weights += panel;
 #pragma GCC unroll 16
             for (size_t r = 0; r < rows; ++r) {
                 const float value = x[r * x_stride + k];
                 sums[r][0] += value * low;
-                sums[r][1] += value * high;
+                if constexpr (vectors > 1)
+                    sums[r][1] += value * high;
             }
         }
 #pragma GCC unroll 16
-        for (size_t r = 0; r < rows; ++r) {
-            totals[r][0] += sums[r][0];
-            totals[r][1] += sums[r][1];
-        }
+        for (size_t r = 0; r < rows; ++r)
+#pragma GCC unroll 2
+            for (size_t v = 0; v < vectors; ++v)
+                totals[r][v] += sums[r][v];
     }
 #pragma GCC unroll 16
     for (size_t r = 0; r < rows; ++r)
-        store_panel(out + r * out_stride, totals[r][0], totals[r][1], columns);
+        store_panel(out + r * out_stride, totals[r][0], totals[r][vectors - 1], columns);
 }
 
 typedef void (*BlockFunction)(const float *, size_t, const float *, const float *, size_t, float *, size_t, size_t);
 
+// A result of few columns, of a few classes, say, may fill half a panel only: the other half is left out.
 template <size_t rows>
-CSP_INLINE BlockFunction block_function(size_t wanted) {
+CSP_INLINE BlockFunction block_function(size_t wanted, size_t columns) {
     if constexpr (rows > 1)
-        return wanted == rows ? multiply_block<rows> : block_function<rows - 1>(wanted);
-    else
-        return multiply_block<1>;
+        if (wanted != rows)
+            return block_function<rows - 1>(wanted, columns);
+    return columns > lanes ? multiply_block<rows, 2> : multiply_block<rows, 1>;
 }
 
 // Several rows: panel by panel, so that a panel's weights come from memory once, through
@@ -231,8 +263,9 @@ static void affine_rows(const float *x, size_t x_stride, size_t rows, const Pack
             const size_t first = rows * block / blocks;
             const size_t height = rows * (block + 1) / blocks - first;
             float *target = out + first * out_stride + column;
-            block_function<CSP_ROW_BLOCK>(height)(x + first * x_stride, x_stride, matrix.weights + column * matrix.in,
-                                                  matrix.bias + column, matrix.in, target, out_stride, columns);
+            block_function<CSP_ROW_BLOCK>(height, columns)(x + first * x_stride, x_stride,
+                                                           matrix.weights + column * matrix.in, matrix.bias + column,
+                                                           matrix.in, target, out_stride, columns);
             apply(epilogue, target, out_stride, height, columns);
         }
     }
@@ -272,21 +305,23 @@ static void multiply_row(const float *x, const float *weights, const float *bias
         store_panel(out + p * panel, totals[p][0], totals[p][1], columns - p * panel);
 }
 
+typedef void (*RowFunction)(const float *, const float *, const float *, size_t, float *, size_t);
+
+template <size_t most_panels>
+CSP_INLINE RowFunction row_function(size_t columns) {
+    if constexpr (most_panels > 1)
+        if (columns <= (most_panels - 1) * panel)
+            return row_function<most_panels - 1>(columns);
+    return multiply_row<most_panels>;
+}
+
 static void affine_row(const float *x, const PackedMatrix &matrix, Epilogue epilogue, float *out) {
     constexpr size_t together = 4;
-    size_t column = 0;
-    for (; matrix.out - column > (together - 1) * panel; column += together * panel) {
-        const size_t left = matrix.out - column;
-        multiply_row<together>(x, matrix.weights + column * matrix.in, matrix.bias + column, matrix.in, out + column,
-                               left);
-        if (left <= together * panel) {
-            column = matrix.out;
-            break;
-        }
+    for (size_t column = 0; column < matrix.out; column += together * panel) {
+        const size_t columns = matrix.out - column;
+        row_function<together>(columns)(x, matrix.weights + column * matrix.in, matrix.bias + column, matrix.in,
+                                        out + column, columns);
     }
-    for (; column < matrix.out; column += panel)
-        multiply_row<1>(x, matrix.weights + column * matrix.in, matrix.bias + column, matrix.in, out + column,
-                        matrix.out - column);
     apply(epilogue, out, matrix.out, 1, matrix.out);
 }
 
@@ -308,35 +343,35 @@ static void add(float *values, const float *others, size_t n) {
         values[i] += others[i];
 }
 
-static float sum(const float *row, size_t n) {
-    Floats total = {};
+// The sum of term(x) over the row, whole vectors and scalars, in four independent chains: one alone would wait for each
+// of its additions.
+template <typename Term>
+CSP_INLINE float sum_of(const float *row, size_t n, Term term) {
+    constexpr size_t chains = 4;
+    Floats sums[chains] = {};
     size_t i = 0;
+    for (; i + chains * lanes <= n; i += chains * lanes)
+#pragma GCC unroll 4
+        for (size_t c = 0; c < chains; ++c)
+            sums[c] += term(load(row + i + c * lanes));
     for (; i + lanes <= n; i += lanes)
-        total += load(row + i);
-    return sum_of_lanes(total + load_part(row + i, n - i));
+        sums[0] += term(load(row + i));
+    float rest = 0;
+    for (; i < n; ++i)
+        rest += term(row[i]);
+    return sum_of_lanes((sums[0] + sums[1]) + (sums[2] + sums[3])) + rest;
 }
 
 // Two passes (mean, then the squares of what is left) keep float32 accurate for rows far from 0.
 static void layer_norm(float *row, size_t n, const float *weight, const float *bias) {
-    const float mean = sum(row, n) / static_cast<float>(n);
-    Floats squares = {};
+    const float mean = sum_of(row, n, [](auto x) { return x; }) / static_cast<float>(n);
+    const float squares = sum_of(row, n, [mean](auto x) { return (x - mean) * (x - mean); });
+    const float scale = 1.0f / __builtin_sqrtf(squares / static_cast<float>(n) + 1e-5f);
     size_t i = 0;
-    for (; i + lanes <= n; i += lanes) {
-        const Floats centred = load(row + i) - mean;
-        store(row + i, centred);
-        squares += centred * centred;
-    }
-    float rest = 0;
-    for (size_t j = i; j < n; ++j) {
-        row[j] -= mean;
-        rest += row[j] * row[j];
-    }
-    const float variance = (sum_of_lanes(squares) + rest) / static_cast<float>(n);
-    const float scale = 1.0f / __builtin_sqrtf(variance + 1e-5f);
-    for (i = 0; i + lanes <= n; i += lanes)
-        store(row + i, load(row + i) * scale * load(weight + i) + load(bias + i));
+    for (; i + lanes <= n; i += lanes)
+        store(row + i, (load(row + i) - mean) * scale * load(weight + i) + load(bias + i));
     for (; i < n; ++i)
-        row[i] = row[i] * scale * weight[i] + bias[i];
+        row[i] = (row[i] - mean) * scale * weight[i] + bias[i];
 }
 
 // In float64: thousands of classes must add up to 1.
@@ -360,10 +395,20 @@ static double precise_sum(const float *row, size_t n) {
     return total;
 }
 
-static void softmax(float *row, size_t n) {
+static float largest_of(const float *row, size_t n) {
     float largest = n > 0 ? row[0] : 0.0f;
-    for (size_t i = 1; i < n; ++i)
+    Floats most = broadcast(largest);
+    size_t i = 0;
+    for (; i + lanes <= n; i += lanes)
+        most = larger(load(row + i), most);
+    largest = largest_of_lanes(most);
+    for (; i < n; ++i)
         largest = row[i] > largest ? row[i] : largest;
+    return largest;
+}
+
+static void softmax(float *row, size_t n) {
+    const float largest = largest_of(row, n);
     size_t i = 0;
     for (; i + lanes <= n; i += lanes)
         store(row + i, exponential(load(row + i) - largest));
