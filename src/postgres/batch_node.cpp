@@ -53,6 +53,10 @@ struct BatchState {
     bool input_ended;
     TupleTableSlot *row;
 
+    // Where the input's rows lie in their table, for WHERE CURRENT OF; null where it is no simple scan.
+    ScanState *simple_scan;
+    ItemPointerData *places;
+
     BatchCalls *calls;
     bool modifies;
     bool marks;
@@ -66,6 +70,8 @@ struct BatchState {
     SharedCounters *shared;
 };
 
+extern const CustomExecMethods exec_methods;
+
 BatchState *state_of(CustomScanState *node) { return reinterpret_cast<BatchState *>(node); }
 
 CustomScan *plan_of(BatchState *state) { return reinterpret_cast<CustomScan *>(state->scan.ss.ps.plan); }
@@ -78,13 +84,19 @@ List *guards_of(CustomScan *plan) { return static_cast<List *>(linitial(plan->cu
 
 // ---- filling a batch -----------------------------------------------------------------------
 
+template <typename Element>
+Element *grown(BatchState *state, Element *array) {
+    const std::size_t bytes = state->size * sizeof(Element);
+    return static_cast<Element *>(array == nullptr ? MemoryContextAlloc(state->scan.ss.ps.state->es_query_cxt, bytes)
+                                                   : repalloc(array, bytes));
+}
+
 void make_space(BatchState *state) {
     if (state->capacity >= state->size)
         return;
-    const std::size_t bytes = state->size * sizeof(MinimalTuple);
-    state->rows = static_cast<MinimalTuple *>(
-        state->rows == nullptr ? MemoryContextAlloc(state->scan.ss.ps.state->es_query_cxt, bytes)
-                               : repalloc(state->rows, bytes));
+    state->rows = grown(state, state->rows);
+    if (state->simple_scan != nullptr)
+        state->places = grown(state, state->places);
     state->capacity = state->size;
 }
 
@@ -105,6 +117,8 @@ void read_rows(BatchState *state) {
         MemoryContext old = MemoryContextSwitchTo(state->memory);
         MinimalTuple row = ExecCopySlotMinimalTuple(slot);
         MemoryContextSwitchTo(old);
+        if (state->simple_scan != nullptr)
+            state->places[state->count] = state->simple_scan->ss_ScanTupleSlot->tts_tid;
         state->rows[state->count++] = row;
         used += row->t_len + state->calls->row_memory();
     }
@@ -158,6 +172,8 @@ void set_values(BatchState *state, int row) {
         values->tts_isnull[calls] = false;
     }
     ExecStoreVirtualTuple(values);
+    if (state->simple_scan != nullptr)
+        values->tts_tid = state->places[row];
 }
 
 TupleTableSlot *next_row(CustomScanState *node) {
@@ -173,13 +189,12 @@ TupleTableSlot *next_row(CustomScanState *node) {
 
         ExprState *filter = node->ss.ps.qual;
         ProjectionInfo *projection = node->ss.ps.ps_ProjInfo;
+        set_values(state, row);
+        context->ecxt_scantuple = node->ss.ss_ScanTupleSlot;
         if (state->calls->is_marked(row) && !state->marks) {
             make_plain_ready(state);
             filter = state->plain_filter;
             projection = state->plain_projection;
-        } else {
-            set_values(state, row);
-            context->ecxt_scantuple = node->ss.ss_ScanTupleSlot;
         }
         if (!ExecQual(filter, context)) {
             InstrCountFiltered1(node, 1);
@@ -198,12 +213,35 @@ void start_over(BatchState *state) {
     state->input_ended = false;
 }
 
+// A cursor over a simple scan may name its current row in UPDATE ... WHERE CURRENT OF. The server finds it by the scan's
+// relation and the place of its tuple: here, those of the row that was handed on last rather than read.
+ScanState *as_simple_scan(PlanState *input) {
+    switch (nodeTag(input)) {
+        case T_SeqScanState:
+        case T_SampleScanState:
+        case T_IndexScanState:
+        case T_BitmapHeapScanState:
+        case T_TidScanState:
+        case T_TidRangeScanState: return reinterpret_cast<ScanState *>(input);
+        case T_CustomScanState:
+            if (reinterpret_cast<CustomScanState *>(input)->methods == &exec_methods)
+                return state_of(reinterpret_cast<CustomScanState *>(input))->simple_scan
+                           ? reinterpret_cast<ScanState *>(input)
+                           : nullptr;
+            return nullptr;
+        default: return nullptr;
+    }
+}
+
 void begin(CustomScanState *node, EState *executor, int flags) {
     BatchState *state = state_of(node);
     CustomScan *plan = plan_of(state);
     outerPlanState(node) = ExecInitNode(outerPlan(plan), executor, flags & ~(EXEC_FLAG_BACKWARD | EXEC_FLAG_MARK));
     state->memory = AllocSetContextCreate(executor->es_query_cxt, "CspBatch rows", ALLOCSET_DEFAULT_SIZES);
     state->row = ExecInitExtraTupleSlot(executor, ExecGetResultType(outerPlanState(node)), &TTSOpsMinimalTuple);
+    state->simple_scan = as_simple_scan(outerPlanState(node));
+    if (state->simple_scan != nullptr)
+        node->ss.ss_currentRelation = state->simple_scan->ss_currentRelation;
     const int node_flags = intVal(linitial(plan->custom_private));
     state->modifies = (node_flags & batch_node_modifies) != 0;
     state->marks = (node_flags & batch_node_marks) != 0;
@@ -331,6 +369,32 @@ List *as_scan_columns(const Calls &calls) {
     return columns;
 }
 
+// Expressions over a node's columns in terms of its input's: possible where those columns are handed through.
+struct Descent {
+    List *target_list;
+    bool possible;
+};
+
+Node *descend(Node *node, void *context) {
+    if (node == nullptr || !IsA(node, Var))
+        return node == nullptr ? nullptr : mutate_expression(node, descend, context);
+    auto *descent = static_cast<Descent *>(context);
+    auto *column = reinterpret_cast<Var *>(node);
+    if (column->varno == OUTER_VAR && column->varattno > 0) {
+        auto *source = list_nth_node(TargetEntry, descent->target_list, column->varattno - 1)->expr;
+        if (IsA(source, Var))
+            return static_cast<Node *>(copyObjectImpl(source));
+    }
+    descent->possible = false;
+    return node;
+}
+
+FuncExpr *below(List *target_list, FuncExpr *call) {
+    Descent descent{target_list, true};
+    Node *result = descend(reinterpret_cast<Node *>(call), &descent);
+    return descent.possible ? reinterpret_cast<FuncExpr *>(result) : nullptr;
+}
+
 TargetEntry *mark_column(int calls) {
     return makeTargetEntry(reinterpret_cast<Expr *>(makeBoolConst(false, false)), static_cast<AttrNumber>(calls + 1),
                            pstrdup("marked"), false);
@@ -372,6 +436,27 @@ CustomScan *make_batch_node(Plan *input, List *target_list, List *filter, const 
     node->custom_private = list_make1(makeInteger(flags));
     node->methods = &scan_methods;
     return node;
+}
+
+CustomScan *with_more_values(const Plan *plan, const Calls &calls) {
+    if (!is_batch_node(plan))
+        return nullptr;
+    auto *node = reinterpret_cast<CustomScan *>(const_cast<Plan *>(plan));
+    Calls own;
+    collect_calls(reinterpret_cast<Node *>(node->custom_exprs), own);
+    List *columns = list_copy(plain_target_list(node));
+    const ListCell *cell, *guard;
+    forboth (cell, calls.calls, guard, calls.guards) {
+        FuncExpr *call = below(plain_target_list(node), lfirst_node(FuncExpr, cell));
+        if (lfirst(guard) != nullptr || call == nullptr || !comes_along(call, own))
+            return nullptr;
+        columns = lappend(columns, makeTargetEntry(reinterpret_cast<Expr *>(call),
+                                                   static_cast<AttrNumber>(list_length(columns) + 1), nullptr, false));
+    }
+    CustomScan *more = make_batch_node(plan->lefttree, columns, plain_filter(node), plan, plan->plan_node_id,
+                                       intVal(linitial(node->custom_private)));
+    more->scan.plan.initPlan = plan->initPlan;
+    return more;
 }
 
 Var *make_mark_reference(int calls) {

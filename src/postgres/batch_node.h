@@ -22,6 +22,10 @@ enum BatchNodeFlags {
 // Costs and parameters are those of `like`. node_id: of a plan node, unused so far. flags: BatchNodeFlags.
 CustomScan *make_batch_node(Plan *input, List *target_list, List *filter, const Plan *like, int node_id, int flags);
 
+// The same node with the values of more calls, which are in terms of its own columns, as further columns at its end; null
+// if they are better evaluated above it.
+CustomScan *with_more_values(const Plan *node, const Calls &calls);
+
 // The column of custom_scan_tlist that tells of a marked row, for a target list of a node with batch_node_marks.
 Var *make_mark_reference(int calls);
 

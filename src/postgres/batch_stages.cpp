@@ -12,37 +12,6 @@ namespace csp::server {
 
 namespace {
 
-// Places of the calls in a filter stage, and whether another clause can share it: one whose calls are about the same
-// places, so that evaluating them together wastes little.
-bool same_place(const FuncExpr *a, const FuncExpr *b) {
-    BatchFunction first, second;
-    if (!find_batch_function(a->funcid, &first) || !find_batch_function(b->funcid, &second))
-        return false;
-    if (first.location < 0 || second.location < 0 || first.dated != second.dated)
-        return false;
-    const auto same = [&](int i, int j) {
-        return i < 0 || j < 0 ? i == j : equal(list_nth(a->args, i), list_nth(b->args, j));
-    };
-    return same(first.location, second.location) && same(first.date, second.date) && same(first.model, second.model);
-}
-
-// Whether a call costs next to nothing once `calls` are evaluated.
-bool comes_along(const FuncExpr *call, const Calls &calls) {
-    if (position_of(calls.calls, call) >= 0)
-        return true;
-    BatchFunction function;
-    if (!find_batch_function(call->funcid, &function) ||
-        (function.kind != CallKind::embed && function.kind != CallKind::probability))
-        return false;
-    if (function.label >= 0 && !IsA(list_nth(call->args, function.label), Const))
-        return false;
-    const ListCell *cell;
-    foreach (cell, calls.calls)
-        if (same_place(call, lfirst_node(FuncExpr, cell)))
-            return true;
-    return false;
-}
-
 bool all_come_along(Node *expression, const Calls &calls) {
     Calls others;
     collect_calls(expression, others);

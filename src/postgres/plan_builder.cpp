@@ -75,7 +75,8 @@ bool move_below(Rewriter &rewriter, Plan **input, const Calls &calls, List **ref
     if (calls.calls == NIL || !may_read_ahead(rewriter.statement, *input))
         return false;
     const int columns = list_length((*input)->targetlist);
-    *input = with_values(rewriter, *input, calls);
+    CustomScan *known = with_more_values(*input, calls);
+    *input = known ? &known->scan.plan : with_values(rewriter, *input, calls);
     *references = references_behind(columns, calls.calls);
     return true;
 }

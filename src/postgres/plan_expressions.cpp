@@ -204,6 +204,19 @@ Node *replace_mutator(Node *node, void *context) {
     return mutate_expression(node, replace_mutator, context);
 }
 
+// Calls about one place share its embedding.
+bool same_place(const FuncExpr *a, const FuncExpr *b) {
+    BatchFunction first, second;
+    if (!find_batch_function(a->funcid, &first) || !find_batch_function(b->funcid, &second))
+        return false;
+    if (first.location < 0 || second.location < 0 || first.dated != second.dated)
+        return false;
+    const auto same = [&](int i, int j) {
+        return i < 0 || j < 0 ? i == j : equal(list_nth(a->args, i), list_nth(b->args, j));
+    };
+    return same(first.location, second.location) && same(first.date, second.date) && same(first.model, second.model);
+}
+
 }  // namespace
 
 void collect_calls(Node *expression, Calls &calls) { collect(expression, Circumstances{}, calls); }
@@ -220,6 +233,22 @@ int position_of(const List *list, const void *expression) {
         if (equal(lfirst(cell), expression))
             return foreach_current_index(cell);
     return -1;
+}
+
+bool comes_along(const FuncExpr *call, const Calls &calls) {
+    if (position_of(calls.calls, call) >= 0)
+        return true;
+    BatchFunction function;
+    if (!find_batch_function(call->funcid, &function) ||
+        (function.kind != CallKind::embed && function.kind != CallKind::probability))
+        return false;
+    if (function.label >= 0 && !IsA(list_nth(call->args, function.label), Const))
+        return false;
+    const ListCell *cell;
+    foreach (cell, calls.calls)
+        if (same_place(call, lfirst_node(FuncExpr, cell)))
+            return true;
+    return false;
 }
 
 Node *replace_expressions(Node *expression, List *from, List *to) {

@@ -28,6 +28,9 @@ bool has_calls(Node *expression);
 // Position of an equal() expression in a list, from 0; -1: none.
 int position_of(const List *list, const void *expression);
 
+// Whether a call costs next to nothing once `calls` are evaluated: it is one of them, or about a place of theirs.
+bool comes_along(const FuncExpr *call, const Calls &calls);
+
 // A copy of `expression` in which whatever equals from[i] has become to[i].
 Node *replace_expressions(Node *expression, List *from, List *to);
 
