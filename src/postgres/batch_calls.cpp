@@ -17,7 +17,7 @@ extern "C" {
 #include "catalog/pg_proc.h"
 #include "executor/executor.h"
 #include "executor/nodeSubplan.h"
-#include "nodes/makefuncs.h"
+#include "optimizer/clauses.h"
 #include "utils/acl.h"
 #include "utils/resowner.h"
 }
@@ -94,7 +94,7 @@ void BatchPlace::begin_batch() {
     row_ = -1;
 }
 
-const BatchPlace::Entry &BatchPlace::enter(ExprContext *context, int row, BatchModels &models, bool may_raise) {
+const BatchPlace::Entry &BatchPlace::enter(ExprContext *context, int row, BatchModels &models, OnError on_error) {
     if (row_ == row)
         return entry_;
     LonLat location{0, 0};
@@ -105,7 +105,7 @@ const BatchPlace::Entry &BatchPlace::enter(ExprContext *context, int row, BatchM
             case LocationState::empty: row_ = row; return entry_;
             case LocationState::read: break;
             case LocationState::in_another_srid:
-                if (!may_raise)
+                if (on_error == OnError::ask)
                     throw ProtectionNeeded{};
                 location = *location_from_datum(value);
         }
@@ -163,7 +163,7 @@ std::size_t BatchPlace::row_memory() const {
 
 // ---- calls ---------------------------------------------------------------------------------
 
-BatchCall::BatchCall(const BatchFunction &function, BatchPlace *place, ExprState *guard,
+BatchCall::BatchCall(const BatchFunction &function, BatchPlace *place, BatchInput *guard,
                      std::vector<BatchInput *> arguments)
     : function_(function), place_(place), guard_(guard), arguments_(std::move(arguments)) {}
 
@@ -173,23 +173,20 @@ void BatchCall::begin_batch(int rows) {
         operands.rows.clear();
 }
 
-bool BatchCall::is_asked_for(ExprContext *context) const {
+bool BatchCall::is_asked_for(ExprContext *context, int row) const {
     if (guard_ == nullptr)
         return true;
-    return server_call([&] {
-        bool is_null;
-        const Datum holds = ExecEvalExprSwitchContext(guard_, context, &is_null);
-        return !is_null && DatumGetBool(holds);
-    });
+    const NullableDatum &holds = guard_->value(context, row);
+    return !holds.isnull && DatumGetBool(holds.value);
 }
 
-void BatchCall::take(ExprContext *context, int row, BatchModels &models, bool may_raise) {
-    if (!is_asked_for(context))
+void BatchCall::take(ExprContext *context, int row, BatchModels &models, OnError on_error) {
+    if (!is_asked_for(context, row))
         return;
     for (BatchInput *argument : arguments_)
         if (argument->value(context, row).isnull)
             return;
-    const BatchPlace::Entry entry = place_->enter(context, row, models, may_raise);
+    const BatchPlace::Entry entry = place_->enter(context, row, models, on_error);
     if (entry.group < 0)
         return;
     const auto number = static_cast<std::size_t>(entry.group);
@@ -393,11 +390,13 @@ void BatchCalls::add(const FuncExpr *call, Node *guard, PlanState *node) {
     foreach (cell, call->args)
         arguments.push_back(input(static_cast<Node *>(lfirst(cell)), node));
     const auto argument = [&](int number) { return number < 0 ? nullptr : arguments[number]; };
-    ExprState *state = nullptr;
-    if (!IsA(guard, Const))
-        state = server_call([&] { return ExecInitExpr(reinterpret_cast<Expr *>(guard), node); });
+    BatchInput *condition = nullptr;
+    if (!IsA(guard, Const)) {
+        condition = input(guard, node);
+        guards_can_fail_ = guards_can_fail_ || server_call([guard] { return contain_leaked_vars(guard); });
+    }
     calls_.emplace_back(function, place(argument(function.location), argument(function.date), argument(function.model)),
-                        state, std::move(arguments));
+                        condition, std::move(arguments));
 }
 
 BatchInput *BatchCalls::input(Node *expression, PlanState *node) {
@@ -422,18 +421,28 @@ BatchPlace *BatchCalls::place(BatchInput *location, BatchInput *date, BatchInput
 }
 
 void BatchCalls::evaluate(const MinimalTuple *rows, int count, TupleTableSlot *slot) {
-    // Asking for one row is no look ahead: what goes wrong then goes wrong for whoever asks. In a parallel query, where
-    // there are no subtransactions, workers read ahead of what is asked for in any case.
-    const bool looks_ahead = count > 1 && !IsInParallelMode();
     MemoryContext old = MemoryContextSwitchTo(node_->ps_ExprContext->ecxt_per_tuple_memory);
     begin_batch(count);
-    int taken = 0;
-    if (!protect_ || !looks_ahead)
-        taken = take_rows(rows, count, slot, !looks_ahead);
-    if (taken < count)
-        take_protected(rows, taken, count, slot);
+    take_all(rows, count, slot);
     compute();
     MemoryContextSwitchTo(old);
+}
+
+// A single row has been asked for: what goes wrong goes wrong for whoever asked. More are read ahead, under the
+// protection of a subtransaction where they need it. In a parallel query there are none; its workers read ahead of what
+// is asked for in any case. Only guards stand for what may never be evaluated: there they leave all to the plain way.
+void BatchCalls::take_all(const MinimalTuple *rows, int count, TupleTableSlot *slot) {
+    if (count > 1 && IsInParallelMode() && guards_can_fail_) {
+        marked_.assign(count, true);
+        return;
+    }
+    if (count == 1 || IsInParallelMode()) {
+        take_rows(rows, count, slot, OnError::raise);
+        return;
+    }
+    const int taken = protect_ ? 0 : take_rows(rows, count, slot, OnError::ask);
+    if (taken < count)
+        take_protected(rows, taken, count, slot);
 }
 
 void BatchCalls::begin_batch(int count) {
@@ -447,24 +456,24 @@ void BatchCalls::begin_batch(int count) {
         call.begin_batch(count);
 }
 
-void BatchCalls::take_row(const MinimalTuple *rows, int row, TupleTableSlot *slot, bool may_raise) {
+void BatchCalls::take_row(const MinimalTuple *rows, int row, TupleTableSlot *slot, OnError on_error) {
     ExprContext *context = node_->ps_ExprContext;
     ExecStoreMinimalTuple(rows[row], slot, false);
     ResetExprContext(context);
     context->ecxt_outertuple = slot;
     try {
         for (BatchCall &call : calls_)
-            call.take(context, row, models_, may_raise);
+            call.take(context, row, models_, on_error);
     } catch (const Error &) {
         marked_[row] = true;
     }
 }
 
 // Returns the first row that was not taken, because it needs protection.
-int BatchCalls::take_rows(const MinimalTuple *rows, int count, TupleTableSlot *slot, bool may_raise) {
+int BatchCalls::take_rows(const MinimalTuple *rows, int count, TupleTableSlot *slot, OnError on_error) {
     for (int row = 0; row < count; ++row) {
         try {
-            take_row(rows, row, slot, may_raise);
+            take_row(rows, row, slot, on_error);
         } catch (const ProtectionNeeded &) {
             protect_ = true;
             return row;
@@ -500,7 +509,7 @@ int BatchCalls::take_until_error(const MinimalTuple *rows, int first, int count,
     });
     try {
         for (; row < count; ++row)
-            take_row(rows, row, slot, true);
+            take_row(rows, row, slot, OnError::mark);
         server_call([&] {
             ReleaseCurrentSubTransaction();
             restore();

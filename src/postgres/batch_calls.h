@@ -52,7 +52,12 @@ private:
     std::vector<Named> models_;
 };
 
-// Thrown where a row needs PostGIS, whose errors would end the query, although nobody has asked for the row yet.
+// What happens where reading a row's arguments raises an error of the server.
+enum class OnError {
+    ask,   // it would end the query, although nobody has asked for the row yet: throw ProtectionNeeded before
+    mark,  // it ends a subtransaction and marks the row
+    raise  // it is raised: the row has been asked for, or there are no subtransactions
+};
 struct ProtectionNeeded {};
 
 // Rows of one model at one place of the plan: what is computed in one product.
@@ -80,9 +85,8 @@ public:
         std::size_t index;
     };
 
-    // Where the row is among the groups; it is added to one the first time that a call asks. may_raise: errors of the
-    // server do no harm now; otherwise throws ProtectionNeeded before anything that could raise some.
-    const Entry &enter(ExprContext *context, int row, BatchModels &models, bool may_raise);
+    // Where the row is among the groups; it is added to one the first time that a call asks.
+    const Entry &enter(ExprContext *context, int row, BatchModels &models, OnError on_error);
     void begin_batch();
     void embed();
 
@@ -103,10 +107,10 @@ private:
 // One call. It takes its rows first, then computes all of them.
 class BatchCall {
 public:
-    BatchCall(const BatchFunction &function, BatchPlace *place, ExprState *guard, std::vector<BatchInput *> arguments);
+    BatchCall(const BatchFunction &function, BatchPlace *place, BatchInput *guard, std::vector<BatchInput *> arguments);
 
     // Reads the arguments of a row. Throws what the function would report; NULL arguments give NULL.
-    void take(ExprContext *context, int row, BatchModels &models, bool may_raise);
+    void take(ExprContext *context, int row, BatchModels &models, OnError on_error);
     void begin_batch(int rows);
     void compute();
     const NullableDatum &value(int row) const { return values_[row]; }
@@ -124,7 +128,7 @@ private:
         int label_class = -1;
     };
 
-    bool is_asked_for(ExprContext *context) const;
+    bool is_asked_for(ExprContext *context, int row) const;
     void take_operands(ExprContext *context, int row, const Model &model, Operands &operands, std::size_t index);
     void take_class(ExprContext *context, int row, const Model &model, Operands &operands, std::size_t index);
     void take_features(ExprContext *context, int row, int width, Operands &operands, std::size_t index);
@@ -136,7 +140,7 @@ private:
 
     BatchFunction function_;
     BatchPlace *place_;
-    ExprState *guard_;
+    BatchInput *guard_;  // null: always asked for
     std::vector<BatchInput *> arguments_;
     std::vector<Operands> operands_;  // of each group
     std::vector<NullableDatum> values_;
@@ -175,8 +179,9 @@ private:
     BatchInput *input(Node *expression, PlanState *node);
     BatchPlace *place(BatchInput *location, BatchInput *date, BatchInput *model);
     void begin_batch(int count);
-    void take_row(const MinimalTuple *rows, int row, TupleTableSlot *slot, bool may_raise);
-    int take_rows(const MinimalTuple *rows, int count, TupleTableSlot *slot, bool may_raise);
+    void take_all(const MinimalTuple *rows, int count, TupleTableSlot *slot);
+    void take_row(const MinimalTuple *rows, int row, TupleTableSlot *slot, OnError on_error);
+    int take_rows(const MinimalTuple *rows, int count, TupleTableSlot *slot, OnError on_error);
     void take_protected(const MinimalTuple *rows, int first, int count, TupleTableSlot *slot);
     int take_until_error(const MinimalTuple *rows, int first, int count, TupleTableSlot *slot);
     void compute();
@@ -188,7 +193,8 @@ private:
     BatchModels models_;
     std::vector<char> marked_;
     Bitmapset *parameters_ = nullptr;  // that the arguments use
-    bool protect_ = false;             // reading a row's arguments can raise server errors
+    bool protect_ = false;             // reading a row's arguments can raise errors of the server
+    bool guards_can_fail_ = false;
     std::size_t row_memory_ = 0;
 };
 

@@ -342,6 +342,10 @@ Node *create_state(CustomScan *) {
     auto *state = static_cast<BatchState *>(palloc0(sizeof(BatchState)));
     NodeSetTag(state, T_CustomScanState);
     state->scan.methods = &exec_methods;
+    // Expressions see rows of the batch, not those of the input as it made them.
+    state->scan.ss.ps.outerops = &TTSOpsMinimalTuple;
+    state->scan.ss.ps.outeropsfixed = true;
+    state->scan.ss.ps.outeropsset = true;
     return reinterpret_cast<Node *>(state);
 }
 

@@ -3,8 +3,9 @@
 
 extern "C" {
 #include "nodes/makefuncs.h"
-#include "optimizer/optimizer.h"
 #include "optimizer/clauses.h"
+#include "optimizer/cost.h"
+#include "optimizer/optimizer.h"
 }
 
 namespace csp::server {
@@ -19,14 +20,22 @@ struct Circumstances {
 
 void collect(Node *node, const Circumstances &when, Calls &calls);
 
-// Evaluating it ahead, or twice, is safe: no error, no effect, no subquery.
-bool is_harmless(Node *condition) {
-    return !contain_volatile_functions(condition) && !contain_subplans(condition) && !contain_leaked_vars(condition) &&
-           !contain_agg_clause(condition) && !contain_window_function(condition);
+// Worth evaluating twice: a small part of what a call costs, which it may save.
+bool is_cheap(Node *condition) {
+    constexpr double most_operators = 100;
+    QualCost cost;
+    cost_qual_eval_node(&cost, condition, nullptr);
+    return cost.per_tuple <= most_operators * cpu_operator_cost;
+}
+
+// Whether a condition may be evaluated ahead, beside its evaluation in place. (An error in it marks the row.)
+bool may_guard(Node *condition) {
+    return !contain_volatile_functions(condition) && !contain_subplans(condition) && !contain_agg_clause(condition) &&
+           !contain_window_function(condition) && !has_calls(condition) && is_cheap(condition);
 }
 
 Circumstances also_when(const Circumstances &when, Node *condition) {
-    if (when.unknown || !is_harmless(condition))
+    if (when.unknown || condition == nullptr || !may_guard(condition))
         return {NIL, true};
     return {lappend(list_copy(when.conditions), condition), false};
 }
@@ -48,19 +57,42 @@ Node *null_test(Node *expression) {
     return reinterpret_cast<Node *>(test);
 }
 
-// CASE: a result under its own condition and the failure of those before. With a test expression
-// (CASE x WHEN ...) conditions are not expressions of their own: only the first is certain to be evaluated.
+bool has_inner_test(Node *node, void *context) {
+    if (node == nullptr)
+        return false;
+    return IsA(node, CaseExpr) || IsA(node, ArrayCoerceExpr) || walk_expression(node, has_inner_test, context);
+}
+
+Node *replace_test(Node *node, void *tested) {
+    if (node == nullptr)
+        return nullptr;
+    if (IsA(node, CaseTestExpr))
+        return static_cast<Node *>(copyObjectImpl(tested));
+    return mutate_expression(node, replace_test, tested);
+}
+
+// The condition of a branch: in CASE x WHEN y it compares with a place holder of x. Null where that may be another's.
+Node *condition_of(const CaseExpr *expression, const CaseWhen *branch) {
+    auto *condition = reinterpret_cast<Node *>(branch->expr);
+    if (expression->arg == nullptr)
+        return condition;
+    return has_inner_test(condition, nullptr) ? nullptr : replace_test(condition, expression->arg);
+}
+
+Node *tested(Node *condition, BoolTestType type) {
+    return condition == nullptr ? nullptr : boolean_test(condition, type);
+}
+
+// CASE: a result under its own condition and the failure of those before.
 void collect_case(CaseExpr *expression, Circumstances when, Calls &calls) {
     collect(reinterpret_cast<Node *>(expression->arg), when, calls);
     const ListCell *cell;
     foreach (cell, expression->args) {
         auto *branch = lfirst_node(CaseWhen, cell);
-        auto *condition = reinterpret_cast<Node *>(branch->expr);
-        collect(condition, when, calls);
-        if (expression->arg != nullptr)
-            return;
-        collect(reinterpret_cast<Node *>(branch->result), also_when(when, boolean_test(condition, IS_TRUE)), calls);
-        when = also_when(when, boolean_test(condition, IS_NOT_TRUE));
+        Node *condition = condition_of(expression, branch);
+        collect(reinterpret_cast<Node *>(branch->expr), when, calls);
+        collect(reinterpret_cast<Node *>(branch->result), also_when(when, tested(condition, IS_TRUE)), calls);
+        when = also_when(when, tested(condition, IS_NOT_TRUE));
     }
     collect(reinterpret_cast<Node *>(expression->defresult), when, calls);
 }

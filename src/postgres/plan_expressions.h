@@ -13,7 +13,7 @@ extern "C" {
 namespace csp::server {
 
 // Distinct calls of query functions. A guard is a condition without which a call's value is not asked for; evaluating
-// it early can neither raise an error nor have an effect. Null: the value is always asked for.
+// it early has no effect and costs little, but may raise an error. Null: the value is always asked for.
 struct Calls {
     List *calls = NIL;   // of FuncExpr
     List *guards = NIL;  // as many
