@@ -237,6 +237,10 @@ void begin(CustomScanState *node, EState *executor, int flags) {
     BatchState *state = state_of(node);
     CustomScan *plan = plan_of(state);
     outerPlanState(node) = ExecInitNode(outerPlan(plan), executor, flags & ~(EXEC_FLAG_BACKWARD | EXEC_FLAG_MARK));
+    // Expressions see the rows of the batch, not those of the input as it makes them.
+    node->ss.ps.outerops = &TTSOpsMinimalTuple;
+    node->ss.ps.outeropsfixed = true;
+    node->ss.ps.outeropsset = true;
     state->memory = AllocSetContextCreate(executor->es_query_cxt, "CspBatch rows", ALLOCSET_DEFAULT_SIZES);
     state->row = ExecInitExtraTupleSlot(executor, ExecGetResultType(outerPlanState(node)), &TTSOpsMinimalTuple);
     state->simple_scan = as_simple_scan(outerPlanState(node));
@@ -342,10 +346,6 @@ Node *create_state(CustomScan *) {
     auto *state = static_cast<BatchState *>(palloc0(sizeof(BatchState)));
     NodeSetTag(state, T_CustomScanState);
     state->scan.methods = &exec_methods;
-    // Expressions see rows of the batch, not those of the input as it made them.
-    state->scan.ss.ps.outerops = &TTSOpsMinimalTuple;
-    state->scan.ss.ps.outeropsfixed = true;
-    state->scan.ss.ps.outeropsset = true;
     return reinterpret_cast<Node *>(state);
 }
 
