@@ -464,6 +464,8 @@ void BatchCalls::take_row(const MinimalTuple *rows, int row, TupleTableSlot *slo
     try {
         for (BatchCall &call : calls_)
             call.take(context, row, models_, on_error);
+    } catch (const AbortingError &) {
+        throw;
     } catch (const Error &) {
         marked_[row] = true;
     }
@@ -490,41 +492,53 @@ void BatchCalls::take_protected(const MinimalTuple *rows, int first, int count, 
         first = take_until_error(rows, first, count, slot);
 }
 
+namespace {
+
+// A subtransaction within the execution of a plan.
+class Subtransaction {
+public:
+    Subtransaction() : memory_(CurrentMemoryContext), owner_(CurrentResourceOwner) {
+        server_call([this] {
+            BeginInternalSubTransaction(nullptr);
+            MemoryContextSwitchTo(memory_);
+        });
+    }
+    void commit() { end(ReleaseCurrentSubTransaction); }
+    void roll_back() { end(RollbackAndReleaseCurrentSubTransaction); }
+
+private:
+    void end(void (*how)()) {
+        server_call([&] {
+            how();
+            MemoryContextSwitchTo(memory_);
+            CurrentResourceOwner = owner_;
+        });
+    }
+
+    MemoryContext memory_;
+    ResourceOwner owner_;
+};
+
+}  // namespace
+
+// Returns the row to go on with.
 int BatchCalls::take_until_error(const MinimalTuple *rows, int first, int count, TupleTableSlot *slot) {
-    const auto is_about_a_row = [](int sqlstate) {
-        const int category = ERRCODE_TO_CATEGORY(sqlstate);
-        return category != ERRCODE_OPERATOR_INTERVENTION && category != ERRCODE_INSUFFICIENT_RESOURCES &&
-               category != ERRCODE_INTERNAL_ERROR;
-    };
-    MemoryContext memory = CurrentMemoryContext;
-    ResourceOwner owner = CurrentResourceOwner;
-    const auto restore = [&] {
-        MemoryContextSwitchTo(memory);
-        CurrentResourceOwner = owner;
-    };
     int row = first;
-    server_call([&] {
-        BeginInternalSubTransaction(nullptr);
-        MemoryContextSwitchTo(memory);
-    });
+    Subtransaction subtransaction;
     try {
         for (; row < count; ++row)
             take_row(rows, row, slot, OnError::mark);
-        server_call([&] {
-            ReleaseCurrentSubTransaction();
-            restore();
-        });
+        subtransaction.commit();
         return count;
     } catch (const ServerError &error) {
-        server_call([&] {
-            RollbackAndReleaseCurrentSubTransaction();
-            restore();
-        });
-        if (!is_about_a_row(error.data()->sqlerrcode))
+        subtransaction.roll_back();
+        if (!error.concerns_data())
             throw;
-        marked_[row] = true;
-        return row + 1;
+    } catch (const AbortingError &) {
+        subtransaction.roll_back();
     }
+    marked_[row] = true;
+    return row + 1;
 }
 
 void BatchCalls::compute() {

@@ -94,11 +94,19 @@ bool has_current_of(Node *node, void *context) {
     return IsA(node, CurrentOfExpr) || walk_expression(node, has_current_of, context);
 }
 
+// Whether a row's evaluation may change what the calls of the next row mean.
+bool depends_on_order(Plan *plan, const Clauses &clauses) {
+    List *all = list_copy(plan->targetlist);
+    for (int i = 0; i < clauses.count; ++i)
+        all = list_concat(all, *clauses.lists[i]);
+    return may_change_settings(all) && has_call_without_model(node_of(all));
+}
+
 bool has_movable_calls(Plan *plan, const Clauses &clauses) {
     bool found = has_calls_above(node_of(plan->targetlist));
     for (int i = 0; i < clauses.count; ++i)
         found = found || has_calls_above(node_of(*clauses.lists[i]));
-    return found && !has_current_of(node_of(plan->qual), nullptr);
+    return found && !has_current_of(node_of(plan->qual), nullptr) && !depends_on_order(plan, clauses);
 }
 
 // A Result that only projects gives way to the node above it.

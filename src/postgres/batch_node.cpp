@@ -53,6 +53,12 @@ struct BatchState {
     bool input_ended;
     TupleTableSlot *row;
 
+    // LIMIT and OFFSET of the parent, if it has any, and how many rows it may still ask for; -1: no bound.
+    ExprState *limit;
+    ExprState *offset;
+    int64 left;
+    bool bound_is_known;
+
     // Where the input's rows lie in their table, for WHERE CURRENT OF; null where it is no simple scan.
     ScanState *simple_scan;
     ItemPointerData *places;
@@ -79,6 +85,10 @@ CustomScan *plan_of(BatchState *state) { return reinterpret_cast<CustomScan *>(s
 List *plain_target_list(CustomScan *plan) { return static_cast<List *>(lsecond(plan->custom_exprs)); }
 
 List *plain_filter(CustomScan *plan) { return static_cast<List *>(lthird(plan->custom_exprs)); }
+
+Node *limit_of(CustomScan *plan) { return static_cast<Node *>(lfourth(plan->custom_exprs)); }
+
+Node *offset_of(CustomScan *plan) { return static_cast<Node *>(list_nth(plan->custom_exprs, 4)); }
 
 List *guards_of(CustomScan *plan) { return static_cast<List *>(linitial(plan->custom_exprs)); }
 
@@ -135,11 +145,41 @@ void evaluate_calls(BatchState *state) {
     state->counters.batches += 1;
 }
 
+// A bigint that may be NULL, or nonsense of which the parent complains.
+bool evaluate_count(ExprState *expression, ExprContext *context, int64 *count) {
+    bool is_null;
+    const Datum value = ExecEvalExprSwitchContext(expression, context, &is_null);
+    *count = is_null ? 0 : DatumGetInt64(value);
+    return !is_null && *count >= 0;
+}
+
+// All rows that the parent's LIMIT lets through will be asked for: they make the first batch.
+void set_bound(BatchState *state) {
+    ExprContext *context = state->scan.ss.ps.ps_ExprContext;
+    int64 limit, offset;
+    state->bound_is_known = true;
+    state->left = -1;
+    if (!evaluate_count(state->limit, context, &limit))
+        return;
+    if (!evaluate_count(state->offset, context, &offset) && offset != 0)
+        return;
+    if (limit > INT_MAX - Min(offset, INT_MAX))
+        return;
+    state->left = limit + offset;
+    state->size = Max(1, static_cast<int>(Min(state->left, csp_batch_size)));
+}
+
 // The next batch; false: there are no more rows.
 bool fill(BatchState *state) {
     if (state->input_ended)
         return false;
+    if (!state->bound_is_known)
+        set_bound(state);
+    if (state->left > 0)
+        state->size = static_cast<int>(Min(state->size, state->left));
     read_rows(state);
+    if (state->left > 0)
+        state->left = Max(0, state->left - state->count);
     if (state->count == 0)
         return false;
     evaluate_calls(state);
@@ -211,6 +251,7 @@ void start_over(BatchState *state) {
     state->count = state->next = 0;
     state->size = 1;
     state->input_ended = false;
+    state->bound_is_known = false;
 }
 
 // A cursor over a simple scan may name its current row in UPDATE ... WHERE CURRENT OF. The server finds it by the scan's
@@ -249,6 +290,8 @@ void begin(CustomScanState *node, EState *executor, int flags) {
     const int node_flags = intVal(linitial(plan->custom_private));
     state->modifies = (node_flags & batch_node_modifies) != 0;
     state->marks = (node_flags & batch_node_marks) != 0;
+    state->limit = ExecInitExpr(reinterpret_cast<Expr *>(limit_of(plan)), &node->ss.ps);
+    state->offset = ExecInitExpr(reinterpret_cast<Expr *>(offset_of(plan)), &node->ss.ps);
     start_over(state);
     guard([&] {
         state->calls = BatchCalls::make(executor->es_query_cxt, plan->custom_scan_tlist, guards_of(plan), &node->ss.ps);
@@ -436,7 +479,8 @@ CustomScan *make_batch_node(Plan *input, List *target_list, List *filter, const 
     node->custom_scan_tlist = as_scan_columns(calls);
     if ((flags & batch_node_marks) != 0)
         node->custom_scan_tlist = lappend(node->custom_scan_tlist, mark_column(list_length(calls.calls)));
-    node->custom_exprs = list_make3(guard_expressions(calls), target_list, filter);
+    node->custom_exprs = list_make5(guard_expressions(calls), target_list, filter,
+                                    makeNullConst(INT8OID, -1, InvalidOid), makeNullConst(INT8OID, -1, InvalidOid));
     node->custom_private = list_make1(makeInteger(flags));
     node->methods = &scan_methods;
     return node;
@@ -447,7 +491,8 @@ CustomScan *with_more_values(const Plan *plan, const Calls &calls) {
         return nullptr;
     auto *node = reinterpret_cast<CustomScan *>(const_cast<Plan *>(plan));
     Calls own;
-    collect_calls(reinterpret_cast<Node *>(node->custom_exprs), own);
+    collect_calls(reinterpret_cast<Node *>(plain_filter(node)), own);
+    collect_calls(reinterpret_cast<Node *>(plain_target_list(node)), own);
     List *columns = list_copy(plain_target_list(node));
     const ListCell *cell, *guard;
     forboth (cell, calls.calls, guard, calls.guards) {
@@ -461,6 +506,14 @@ CustomScan *with_more_values(const Plan *plan, const Calls &calls) {
                                        intVal(linitial(node->custom_private)));
     more->scan.plan.initPlan = plan->initPlan;
     return more;
+}
+
+void bound_batch_node(Plan *plan, Node *limit, Node *offset) {
+    auto *node = reinterpret_cast<CustomScan *>(plan);
+    if (limit != nullptr)
+        lfirst(list_nth_cell(node->custom_exprs, 3)) = limit;
+    if (offset != nullptr)
+        lfirst(list_nth_cell(node->custom_exprs, 4)) = offset;
 }
 
 Var *make_mark_reference(int calls) {

@@ -6,6 +6,7 @@
 //   1. a guard for each call (a constant true: none)
 //   2. the target list with the calls in place
 //   3. the filter with the calls in place
+//   4. and 5. LIMIT and OFFSET, as bigint, where no more rows will be asked for; else NULL
 #pragma once
 
 #include "plan_expressions.h"
@@ -25,6 +26,9 @@ CustomScan *make_batch_node(Plan *input, List *target_list, List *filter, const 
 // The same node with the values of more calls, which are in terms of its own columns, as further columns at its end; null
 // if they are better evaluated above it.
 CustomScan *with_more_values(const Plan *node, const Calls &calls);
+
+// Tells a node that its parent asks for the rows of LIMIT and OFFSET only: it then reads no further. Either may be null.
+void bound_batch_node(Plan *node, Node *limit, Node *offset);
 
 // The column of custom_scan_tlist that tells of a marked row, for a target list of a node with batch_node_marks.
 Var *make_mark_reference(int calls);

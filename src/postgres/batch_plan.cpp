@@ -111,6 +111,26 @@ void rewrite_merge_join(Rewriter &rewriter, Plan *plan) {
         plan->righttree = materialized(rewriter, plan->righttree);
 }
 
+// Nodes that hand on each row of their input, one for one.
+Plan *one_for_one_input(Plan *plan) {
+    if (plan->qual != NIL)
+        return nullptr;
+    if (is_batch_node(plan))
+        return plan->lefttree;
+    if (IsA(plan, Result) && reinterpret_cast<Result *>(plan)->resconstantqual == nullptr)
+        return plan->lefttree;
+    return IsA(plan, SubqueryScan) ? reinterpret_cast<SubqueryScan *>(plan)->subplan : nullptr;
+}
+
+// Below a LIMIT nothing more need be read than it asks for.
+void bound_reading(const Limit *limit) {
+    if (limit->limitOption != LIMIT_OPTION_COUNT || limit->limitCount == nullptr)
+        return;
+    for (Plan *plan = limit->plan.lefttree; plan != nullptr; plan = one_for_one_input(plan))
+        if (is_batch_node(plan) && plan->qual == NIL)
+            bound_batch_node(plan, limit->limitCount, limit->limitOffset);
+}
+
 void rewrite(Plan **slot, void *context) {
     Plan *plan = *slot;
     if (plan == nullptr)
@@ -124,6 +144,7 @@ void rewrite(Plan **slot, void *context) {
         case T_ProjectSet: lower(rewriter, plan, is_set_returning_function); break;
         case T_NestLoop: hoist_lateral_calls(rewriter, reinterpret_cast<NestLoop *>(plan)); break;
         case T_MergeJoin: rewrite_merge_join(rewriter, plan); break;
+        case T_Limit: bound_reading(reinterpret_cast<Limit *>(plan)); break;
         case T_Result:
             if (plan->lefttree == nullptr)
                 return;  // one row; and PL/pgSQL looks for such plans

@@ -85,9 +85,9 @@ Datum transform_to_wgs84(Datum geometry, int32_t srid) {
     try {
         return server_call([&] { return FunctionCall2(function, geometry, Int32GetDatum(srid_wgs84)); });
     } catch (const ServerError &error) {
-        if (error.data()->sqlerrcode == ERRCODE_QUERY_CANCELED)
+        if (!error.concerns_data())
             throw;
-        throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE,
+        throw AbortingError(ERRCODE_INVALID_PARAMETER_VALUE,
                        "cannot transform a location from SRID " + std::to_string(srid) + " to 4326",
                        std::string("PostGIS says: ") + error.what() + ".",
                        "Give the geometry the SRID that its coordinates are in with ST_SetSRID; "

@@ -26,6 +26,12 @@ public:
     const char *what() const noexcept override { return data_->message ? data_->message : "server error"; }
     ErrorData *data() const noexcept { return data_; }
 
+    // Whether it is about what was computed, not that the query was cancelled or a resource ran out.
+    bool concerns_data() const noexcept {
+        const int category = ERRCODE_TO_CATEGORY(data_->sqlerrcode);
+        return category != ERRCODE_OPERATOR_INTERVENTION && category != ERRCODE_INSUFFICIENT_RESOURCES;
+    }
+
 private:
     ErrorData *data_;  // lives in the memory context that was current at server_call()
 };
@@ -40,6 +46,12 @@ public:
 
 private:
     int sqlstate_;
+};
+
+// One that says in other words what a ServerError said, after which nobody may go on in the (sub)transaction either.
+class AbortingError : public SqlError {
+public:
+    using SqlError::SqlError;
 };
 
 // What an exception says, without C++ objects: it may outlive all of them.

@@ -259,6 +259,18 @@ bool has_calls(Node *expression) {
     return calls.calls != NIL;
 }
 
+bool has_call_without_model(Node *expression) {
+    Calls calls;
+    collect_calls(expression, calls);
+    const ListCell *cell;
+    foreach (cell, calls.calls) {
+        BatchFunction function;
+        if (find_batch_function(lfirst_node(FuncExpr, cell)->funcid, &function) && function.model < 0)
+            return true;
+    }
+    return false;
+}
+
 int position_of(const List *list, const void *expression) {
     const ListCell *cell;
     foreach (cell, list)

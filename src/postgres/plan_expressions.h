@@ -25,6 +25,9 @@ void collect_calls(Node *expression, Calls &calls);
 
 bool has_calls(Node *expression);
 
+// Whether one of them names no model, so that the setting csp.model decides.
+bool has_call_without_model(Node *expression);
+
 // Position of an equal() expression in a list, from 0; -1: none.
 int position_of(const List *list, const void *expression);
 

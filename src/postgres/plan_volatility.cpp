@@ -28,6 +28,22 @@ bool function_has_effect(Oid function, void *) {
     }
 }
 
+bool function_may_change_settings(Oid function, void *) {
+    switch (function) {
+        case F_NEXTVAL:
+        case F_CURRVAL:
+        case F_SETVAL_REGCLASS_INT8: return false;
+        default: return function_has_effect(function, nullptr);
+    }
+}
+
+bool may_change_settings_walker(Node *node, void *context) {
+    if (node == nullptr)
+        return false;
+    return check_functions_in_node(node, function_may_change_settings, nullptr) ||
+           walk_expression(node, may_change_settings_walker, context);
+}
+
 bool plan_has_effect(const PlannedStmt *statement, Plan *plan);
 
 struct Context {
@@ -104,5 +120,9 @@ bool plan_has_effect(const PlannedStmt *statement, Plan *plan) {
 }  // namespace
 
 bool may_read_ahead(const PlannedStmt *statement, Plan *plan) { return !plan_has_effect(statement, plan); }
+
+bool may_change_settings(List *expressions) {
+    return may_change_settings_walker(reinterpret_cast<Node *>(expressions), nullptr);
+}
 
 }  // namespace csp::server

@@ -13,4 +13,7 @@ namespace csp::server {
 // random numbers and the clock. Plans that modify data always run to their end.
 bool may_read_ahead(const PlannedStmt *statement, Plan *plan);
 
+// Whether evaluating the expressions may change what a call without a model means: a function in them could set csp.model.
+bool may_change_settings(List *expressions);
+
 }  // namespace csp::server
