@@ -63,6 +63,12 @@ struct BatchState {
     ScanState *simple_scan;
     ItemPointerData *places;
 
+    // Where the input is such a node, too: it is told that it is read ahead of what is asked for, and then rather ends
+    // early than to raise the error of a marked row.
+    BatchState *input;
+    bool is_read_ahead;
+    bool holds_back;  // it has ended early: there are more rows
+
     BatchCalls *calls;
     bool modifies;
     bool marks;
@@ -119,9 +125,11 @@ void read_rows(BatchState *state) {
     make_space(state);
     state->count = state->next = 0;
     while (state->count < state->size && used < limit) {
+        if (state->input != nullptr)
+            state->input->is_read_ahead = state->count > 0 || state->is_read_ahead;
         TupleTableSlot *slot = ExecProcNode(input);
         if (TupIsNull(slot)) {
-            state->input_ended = true;
+            state->input_ended = state->input == nullptr || !state->input->holds_back;
             break;
         }
         MemoryContext old = MemoryContextSwitchTo(state->memory);
@@ -220,9 +228,13 @@ TupleTableSlot *next_row(CustomScanState *node) {
     BatchState *state = state_of(node);
     ExprContext *context = node->ss.ps.ps_ExprContext;
     for (;;) {
-        if (state->next == state->count && !fill(state))
+        const bool has_row = state->next < state->count || fill(state);
+        const int row = state->next;
+        const bool plainly = has_row && state->calls->is_marked(row) && !state->marks;
+        state->holds_back = has_row ? plainly && state->is_read_ahead : !state->input_ended;
+        if (!has_row || state->holds_back)
             return ExecClearTuple(node->ss.ps.ps_ResultTupleSlot);
-        const int row = state->next++;
+        ++state->next;
         ExecStoreMinimalTuple(state->rows[row], state->row, false);
         ResetExprContext(context);
         context->ecxt_outertuple = state->row;
@@ -231,7 +243,7 @@ TupleTableSlot *next_row(CustomScanState *node) {
         ProjectionInfo *projection = node->ss.ps.ps_ProjInfo;
         set_values(state, row);
         context->ecxt_scantuple = node->ss.ss_ScanTupleSlot;
-        if (state->calls->is_marked(row) && !state->marks) {
+        if (plainly) {
             make_plain_ready(state);
             filter = state->plain_filter;
             projection = state->plain_projection;
@@ -254,6 +266,12 @@ void start_over(BatchState *state) {
     state->bound_is_known = false;
 }
 
+BatchState *as_batch_node(PlanState *input) {
+    if (!IsA(input, CustomScanState) || reinterpret_cast<CustomScanState *>(input)->methods != &exec_methods)
+        return nullptr;
+    return state_of(reinterpret_cast<CustomScanState *>(input));
+}
+
 // A cursor over a simple scan may name its current row in UPDATE ... WHERE CURRENT OF. The server finds it by the scan's
 // relation and the place of its tuple: here, those of the row that was handed on last rather than read.
 ScanState *as_simple_scan(PlanState *input) {
@@ -264,12 +282,10 @@ ScanState *as_simple_scan(PlanState *input) {
         case T_BitmapHeapScanState:
         case T_TidScanState:
         case T_TidRangeScanState: return reinterpret_cast<ScanState *>(input);
-        case T_CustomScanState:
-            if (reinterpret_cast<CustomScanState *>(input)->methods == &exec_methods)
-                return state_of(reinterpret_cast<CustomScanState *>(input))->simple_scan
-                           ? reinterpret_cast<ScanState *>(input)
-                           : nullptr;
-            return nullptr;
+        case T_CustomScanState: {
+            const BatchState *below = as_batch_node(input);
+            return below != nullptr && below->simple_scan != nullptr ? reinterpret_cast<ScanState *>(input) : nullptr;
+        }
         default: return nullptr;
     }
 }
@@ -284,6 +300,7 @@ void begin(CustomScanState *node, EState *executor, int flags) {
     node->ss.ps.outeropsset = true;
     state->memory = AllocSetContextCreate(executor->es_query_cxt, "CspBatch rows", ALLOCSET_DEFAULT_SIZES);
     state->row = ExecInitExtraTupleSlot(executor, ExecGetResultType(outerPlanState(node)), &TTSOpsMinimalTuple);
+    state->input = as_batch_node(outerPlanState(node));
     state->simple_scan = as_simple_scan(outerPlanState(node));
     if (state->simple_scan != nullptr)
         node->ss.ss_currentRelation = state->simple_scan->ss_currentRelation;
