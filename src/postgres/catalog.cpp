@@ -5,6 +5,7 @@
 
 extern "C" {
 #include "access/parallel.h"
+#include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "commands/trigger.h"
@@ -46,12 +47,32 @@ void on_relation_change(Datum, Oid relation) {
 
 void on_membership_change(Datum, int, uint32) { ++generation; }
 
+// As much of a snapshot as tells it from one that was taken later. On a standby the running transactions are in subxip.
+struct SnapshotMark {
+    TransactionId xmin, xmax;
+    uint32 running;
+    CommandId command;
+
+    explicit SnapshotMark(Snapshot snapshot)
+        : xmin(snapshot->xmin), xmax(snapshot->xmax), running(snapshot->xcnt + snapshot->subxcnt),
+          command(snapshot->curcid) {}
+
+    bool same_transactions(const SnapshotMark &other) const {
+        return xmin == other.xmin && xmax == other.xmax && running == other.running;
+    }
+    bool operator==(const SnapshotMark &other) const { return same_transactions(other) && command == other.command; }
+
+    // Certainly not taken before the other.
+    bool not_before(const SnapshotMark &other) const {
+        return TransactionIdPrecedes(other.xmax, xmax) || (same_transactions(other) && command >= other.command);
+    }
+};
+
 // What a name meant, and under which snapshot that may be asked again.
 struct Resolution {
     int64 version;
-    bool durable;  // true for every later snapshot too, until the generation moves
-    TransactionId xmin, xmax;
-    CommandId command;
+    bool durable;  // true for every later snapshot too, until the generation moves; a cursor may have an earlier one
+    SnapshotMark mark;
 };
 
 using ResolutionKey = std::pair<Oid, std::string>;
@@ -67,9 +88,8 @@ std::map<ResolutionKey, Resolution> &resolutions() {
 }
 
 bool still_valid(const Resolution &resolution) {
-    Snapshot snapshot = GetActiveSnapshot();
-    return resolution.durable || (resolution.xmin == snapshot->xmin && resolution.xmax == snapshot->xmax &&
-                                  resolution.command == snapshot->curcid);
+    const SnapshotMark mark(GetActiveSnapshot());
+    return resolution.durable ? mark.not_before(resolution.mark) : mark == resolution.mark;
 }
 
 // The statement that finds one version for `model`, and its arguments.
@@ -160,7 +180,7 @@ Resolution look_up(const std::string &model) {
         Found latest = execute_lookup(lookup, server_call([] { return GetLatestSnapshot(); }));
         durable = latest.count == 1 && latest.version == found.version;
     }
-    return {found.version, durable, active->xmin, active->xmax, active->curcid};
+    return {found.version, durable, SnapshotMark(active)};
 }
 
 }  // namespace
@@ -201,7 +221,7 @@ int64 resolve_model(const char *model) {
 
     Resolution resolution = look_up(key.second);
     model_table_oid();  // an invalidation meanwhile made us forget which table to watch
-    resolutions()[key] = resolution;
+    resolutions().insert_or_assign(key, resolution);
     return resolution.version;
 }
 
