@@ -130,6 +130,25 @@ List *append_argument(List *arguments, const FuncExpr *call, int argument) {
     return argument < 0 ? arguments : lappend(arguments, list_nth(call->args, argument));
 }
 
+FuncExpr *probabilities_for(const FuncExpr *call, const BatchFunction &function) {
+    List *arguments = append_argument(NIL, call, function.location);
+    arguments = append_argument(arguments, call, function.date);
+    arguments = append_argument(arguments, call, function.model);
+    return make_call("csp_probabilities", get_func_namespace(call->funcid), arguments, call);
+}
+
+FuncExpr *classify_from(const FuncExpr *call, const BatchFunction &function, FuncExpr *probabilities) {
+    List *arguments = list_make1(probabilities);
+    arguments = function.k >= 0 ? append_argument(arguments, call, function.k)
+                                : lappend(arguments, makeConst(INT4OID, -1, InvalidOid, sizeof(int32),
+                                                               Int32GetDatum(default_class_count), false, true));
+    arguments = append_argument(arguments, call, function.model);
+    FuncExpr *from = make_call("classify_probabilities", get_namespace_oid("csp", true), arguments, call);
+    if (from != nullptr && !from->funcretset)
+        return nullptr;
+    return from;
+}
+
 }  // namespace
 
 bool find_batch_function(Oid oid, BatchFunction *function) {
@@ -152,23 +171,12 @@ bool find_batch_function(Oid oid, BatchFunction *function) {
     return function->known;
 }
 
-FuncExpr *probabilities_for_classify(const FuncExpr *call, const BatchFunction &function) {
-    List *arguments = append_argument(NIL, call, function.location);
-    arguments = append_argument(arguments, call, function.date);
-    arguments = append_argument(arguments, call, function.model);
-    return make_call("csp_probabilities", get_func_namespace(call->funcid), arguments, call);
-}
-
-FuncExpr *classify_from_probabilities(const FuncExpr *call, const BatchFunction &function, Expr *probabilities) {
-    List *arguments = list_make1(probabilities);
-    arguments = function.k >= 0 ? append_argument(arguments, call, function.k)
-                                : lappend(arguments, makeConst(INT4OID, -1, InvalidOid, sizeof(int32),
-                                                               Int32GetDatum(default_class_count), false, true));
-    arguments = append_argument(arguments, call, function.model);
-    FuncExpr *from = make_call("classify_probabilities", get_namespace_oid("csp", true), arguments, call);
-    if (from != nullptr && !from->funcretset)
+FuncExpr *open_classify(FuncExpr *call) {
+    BatchFunction function;
+    if (!find_batch_function(call->funcid, &function) || function.kind != CallKind::classify)
         return nullptr;
-    return from;
+    FuncExpr *probabilities = probabilities_for(call, function);
+    return probabilities ? classify_from(call, function, probabilities) : nullptr;
 }
 
 void register_function_callbacks() { CacheRegisterSyscacheCallback(PROCOID, forget_functions, Datum(0)); }

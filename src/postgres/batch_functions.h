@@ -24,11 +24,9 @@ struct BatchFunction {
 // Whether a function is a query function of this library, and which. Cached until pg_proc changes.
 bool find_batch_function(Oid oid, BatchFunction *function);
 
-// csp_probabilities with the location, date and model arguments of a call of csp_classify; null where it does not exist.
-FuncExpr *probabilities_for_classify(const FuncExpr *call, const BatchFunction &function);
-
-// csp.classify_probabilities(probabilities, k [, model]) for the call of csp_classify; null where it does not exist.
-FuncExpr *classify_from_probabilities(const FuncExpr *call, const BatchFunction &function, Expr *probabilities);
+// A call of csp_classify written as csp.classify_probabilities(csp_probabilities(location, ...), k, ...), whose first
+// argument can be evaluated in batches. Null for any other call.
+FuncExpr *open_classify(FuncExpr *call);
 
 void register_function_callbacks();
 

@@ -6,6 +6,7 @@
 #include "batch_lift.h"
 #include "batch_modify.h"
 #include "batch_node.h"
+#include "batch_subquery.h"
 #include "plan_atoms.h"
 #include "plan_builder.h"
 
@@ -19,28 +20,6 @@ namespace csp::server {
 namespace {
 
 // ---- plan nodes ----------------------------------------------------------------------------
-
-using PlanVisitor = void (*)(Plan **plan, void *context);
-
-void visit_list(List *plans, PlanVisitor visit, void *context) {
-    ListCell *cell;
-    foreach (cell, plans)
-        visit(reinterpret_cast<Plan **>(&lfirst(cell)), context);
-}
-
-void visit_children(Plan *plan, PlanVisitor visit, void *context) {
-    visit(&plan->lefttree, context);
-    visit(&plan->righttree, context);
-    switch (nodeTag(plan)) {
-        case T_Append: return visit_list(reinterpret_cast<Append *>(plan)->appendplans, visit, context);
-        case T_MergeAppend: return visit_list(reinterpret_cast<MergeAppend *>(plan)->mergeplans, visit, context);
-        case T_BitmapAnd: return visit_list(reinterpret_cast<BitmapAnd *>(plan)->bitmapplans, visit, context);
-        case T_BitmapOr: return visit_list(reinterpret_cast<BitmapOr *>(plan)->bitmapplans, visit, context);
-        case T_SubqueryScan: return visit(&reinterpret_cast<SubqueryScan *>(plan)->subplan, context);
-        case T_CustomScan: return visit_list(reinterpret_cast<CustomScan *>(plan)->custom_plans, visit, context);
-        default: return;
-    }
-}
 
 void find_last_node_id(Plan **plan, void *context) {
     if (*plan == nullptr)
@@ -111,6 +90,25 @@ void rewrite_merge_join(Rewriter &rewriter, Plan *plan) {
         plan->righttree = materialized(rewriter, plan->righttree);
 }
 
+// csp_classify in a target list.
+Node *open_classify_mutator(Node *node, void *context) {
+    if (node == nullptr)
+        return nullptr;
+    if (IsA(node, FuncExpr))
+        if (FuncExpr *opened = open_classify(reinterpret_cast<FuncExpr *>(node)))
+            return reinterpret_cast<Node *>(opened);
+    return mutate_expression(node, open_classify_mutator, context);
+}
+
+void lower_project_set(Rewriter &rewriter, Plan *plan) {
+    List *as_written = plan->targetlist;
+    const Plan *input = plan->lefttree;
+    plan->targetlist = reinterpret_cast<List *>(open_classify_mutator(node_of(plan->targetlist), nullptr));
+    lower(rewriter, plan, is_set_returning_function);
+    if (plan->lefttree == input)
+        plan->targetlist = as_written;
+}
+
 // Nodes that hand on each row of their input, one for one.
 Plan *one_for_one_input(Plan *plan) {
     if (plan->qual != NIL)
@@ -141,7 +139,7 @@ void rewrite(Plan **slot, void *context) {
     switch (nodeTag(plan)) {
         case T_Agg: lower(rewriter, plan, is_aggregate); break;
         case T_WindowAgg: lower(rewriter, plan, is_window_function); break;
-        case T_ProjectSet: lower(rewriter, plan, is_set_returning_function); break;
+        case T_ProjectSet: lower_project_set(rewriter, plan); break;
         case T_NestLoop: hoist_lateral_calls(rewriter, reinterpret_cast<NestLoop *>(plan)); break;
         case T_MergeJoin: rewrite_merge_join(rewriter, plan); break;
         case T_Limit: bound_reading(reinterpret_cast<Limit *>(plan)); break;
@@ -205,6 +203,7 @@ void batch_calls_of_plan(PlannedStmt *statement, int cursor_options) {
     visit_list(statement->subplans, find_last_node_id, &rewriter.last_node_id);
 
     Plan *top = statement->planTree;
+    hoist_subquery_calls(rewriter);
     rewrite(&statement->planTree, &rewriter);
     visit_list(statement->subplans, rewrite, &rewriter);
     bool below_gather = false;

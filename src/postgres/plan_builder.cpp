@@ -30,6 +30,26 @@ Expr *guarded(Expr *value, Node *guard) {
 
 }  // namespace
 
+void visit_list(List *plans, PlanVisitor visit, void *context) {
+    ListCell *cell;
+    foreach (cell, plans)
+        visit(reinterpret_cast<Plan **>(&lfirst(cell)), context);
+}
+
+void visit_children(Plan *plan, PlanVisitor visit, void *context) {
+    visit(&plan->lefttree, context);
+    visit(&plan->righttree, context);
+    switch (nodeTag(plan)) {
+        case T_Append: return visit_list(reinterpret_cast<Append *>(plan)->appendplans, visit, context);
+        case T_MergeAppend: return visit_list(reinterpret_cast<MergeAppend *>(plan)->mergeplans, visit, context);
+        case T_BitmapAnd: return visit_list(reinterpret_cast<BitmapAnd *>(plan)->bitmapplans, visit, context);
+        case T_BitmapOr: return visit_list(reinterpret_cast<BitmapOr *>(plan)->bitmapplans, visit, context);
+        case T_SubqueryScan: return visit(&reinterpret_cast<SubqueryScan *>(plan)->subplan, context);
+        case T_CustomScan: return visit_list(reinterpret_cast<CustomScan *>(plan)->custom_plans, visit, context);
+        default: return;
+    }
+}
+
 Plan *add_batch_node(Rewriter &rewriter, Plan *input, List *target_list, List *filter, const Plan *like, int flags) {
     return &make_batch_node(input, target_list, filter, like, ++rewriter.last_node_id, flags)->scan.plan;
 }

@@ -13,6 +13,11 @@ struct Rewriter {
 
 inline Node *node_of(void *expression) { return static_cast<Node *>(expression); }
 
+// Visits the plans in a list, or the inputs of a plan; the visitor may replace them.
+using PlanVisitor = void (*)(Plan **plan, void *context);
+void visit_list(List *plans, PlanVisitor visit, void *context);
+void visit_children(Plan *plan, PlanVisitor visit, void *context);
+
 // A CspBatch node; arguments as for make_batch_node.
 Plan *add_batch_node(Rewriter &rewriter, Plan *input, List *target_list, List *filter, const Plan *like,
                      int flags = 0);

@@ -1,0 +1,147 @@
+// Taking calls out of a function scan.
+#include "function_scan_calls.h"
+
+extern "C" {
+#include "nodes/makefuncs.h"
+}
+
+namespace csp::server {
+
+namespace {
+
+// Nodes that run their input whenever they are run, once for each row of the outer side.
+Plan *input_of(Plan *plan) {
+    switch (nodeTag(plan)) {
+        case T_Sort:
+        case T_IncrementalSort:
+        case T_Agg:
+        case T_Group:
+        case T_WindowAgg:
+        case T_Unique:
+        case T_Material:
+        case T_ProjectSet:
+        case T_CustomScan: return plan->lefttree;
+        case T_Result: return reinterpret_cast<Result *>(plan)->resconstantqual ? nullptr : plan->lefttree;
+        case T_Limit: return reinterpret_cast<Limit *>(plan)->limitCount &&
+                                     !IsA(reinterpret_cast<Limit *>(plan)->limitCount, Const)
+                                 ? nullptr
+                                 : plan->lefttree;
+        case T_SubqueryScan: return reinterpret_cast<SubqueryScan *>(plan)->subplan;
+        default: return nullptr;
+    }
+}
+
+// Parameters in an expression, and what is passed for them.
+struct Uses {
+    const Passed *passed;
+    List *parameters = NIL;
+    List *values = NIL;
+    bool others = false;  // it uses parameters of other origin
+};
+
+bool find_parameters(Node *node, void *context) {
+    if (node == nullptr)
+        return false;
+    auto *uses = static_cast<Uses *>(context);
+    if (!IsA(node, Param) || reinterpret_cast<Param *>(node)->paramkind != PARAM_EXEC)
+        return walk_expression(node, find_parameters, context);
+    const ListCell *id, *value;
+    forboth (id, uses->passed->ids, value, uses->passed->values)
+        if (lfirst_int(id) == reinterpret_cast<Param *>(node)->paramid) {
+            uses->parameters = lappend(uses->parameters, node);
+            uses->values = lappend(uses->values, lfirst(value));
+            return false;
+        }
+    uses->others = true;
+    return false;
+}
+
+// A call in terms of what is passed; null if it is not about that alone.
+FuncExpr *outer_call(const Passed &passed, FuncExpr *call) {
+    Uses uses{&passed};
+    find_parameters(reinterpret_cast<Node *>(call->args), &uses);
+    if (uses.others || uses.parameters == NIL)
+        return nullptr;
+    return reinterpret_cast<FuncExpr *>(
+        replace_expressions(reinterpret_cast<Node *>(call), uses.parameters, uses.values));
+}
+
+// csp_classify about what is passed, at the top of a function's expression, gives way to a call that can be batched.
+void open_function(RangeTblFunction *function, const Passed &passed) {
+    if (!IsA(function->funcexpr, FuncExpr))
+        return;
+    FuncExpr *opened = open_classify(reinterpret_cast<FuncExpr *>(function->funcexpr));
+    if (opened != nullptr && outer_call(passed, linitial_node(FuncExpr, opened->args)) != nullptr)
+        function->funcexpr = reinterpret_cast<Node *>(opened);
+}
+
+Param *new_parameter(PlannedStmt *statement, Node *value) {
+    Param *parameter = makeNode(Param);
+    parameter->paramkind = PARAM_EXEC;
+    parameter->paramid = list_length(statement->paramExecTypes);
+    parameter->paramtype = exprType(value);
+    parameter->paramtypmod = exprTypmod(value);
+    parameter->paramcollid = exprCollation(value);
+    parameter->location = -1;
+    statement->paramExecTypes = lappend_oid(statement->paramExecTypes, parameter->paramtype);
+    return parameter;
+}
+
+// Tells the nodes from `plan` down to `scan` that they depend on the parameter.
+void depend_on(Plan *plan, const FunctionScan *scan, const Param *parameter) {
+    for (;; plan = input_of(plan)) {
+        plan->extParam = bms_add_member(plan->extParam, parameter->paramid);
+        plan->allParam = bms_add_member(plan->allParam, parameter->paramid);
+        if (plan == &scan->scan.plan)
+            return;
+    }
+}
+
+}  // namespace
+
+FunctionScan *find_function_scan(Plan *plan) {
+    while (plan != nullptr && !IsA(plan, FunctionScan))
+        plan = input_of(plan);
+    return reinterpret_cast<FunctionScan *>(plan);
+}
+
+FunctionScanCalls find_function_scan_calls(FunctionScan *scan, const Passed &passed) {
+    FunctionScanCalls found;
+    const ListCell *cell;
+    foreach (cell, scan->functions) {
+        auto *function = static_cast<RangeTblFunction *>(lfirst(cell));
+        open_function(function, passed);
+        Calls calls;
+        collect_calls(function->funcexpr, calls);
+        const ListCell *call, *guard;
+        forboth (call, calls.calls, guard, calls.guards) {
+            FuncExpr *moved = lfirst(guard) == nullptr ? outer_call(passed, lfirst_node(FuncExpr, call)) : nullptr;
+            if (moved == nullptr || position_of(found.inner, lfirst(call)) >= 0)
+                continue;
+            found.inner = lappend(found.inner, lfirst(call));
+            found.outer.calls = lappend(found.outer.calls, moved);
+            found.outer.guards = lappend(found.outer.guards, nullptr);
+        }
+    }
+    return found;
+}
+
+List *replace_by_parameters(Rewriter &rewriter, Plan *plan, FunctionScan *scan, const FunctionScanCalls &calls) {
+    List *parameters = NIL;
+    const ListCell *cell;
+    foreach (cell, calls.inner) {
+        Param *parameter = new_parameter(rewriter.statement, node_of(lfirst(cell)));
+        depend_on(plan, scan, parameter);
+        parameters = lappend(parameters, parameter);
+    }
+    foreach (cell, scan->functions) {
+        auto *function = static_cast<RangeTblFunction *>(lfirst(cell));
+        function->funcexpr = replace_expressions(function->funcexpr, calls.inner, parameters);
+        const ListCell *parameter;
+        foreach (parameter, parameters)
+            function->funcparams = bms_add_member(function->funcparams, lfirst_node(Param, parameter)->paramid);
+    }
+    return parameters;
+}
+
+}  // namespace csp::server
