@@ -8,6 +8,7 @@ extern "C" {
 #include "catalog/pg_proc.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "utils/acl.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/syscache.h"
@@ -114,11 +115,19 @@ Oid function_oid(const char *name, Oid schema, const List *arguments) {
                            ObjectIdGetDatum(schema));
 }
 
+bool may_execute(Oid function) {
+#if PG_VERSION_NUM >= 160000
+    return object_aclcheck(ProcedureRelationId, function, GetUserId(), ACL_EXECUTE) == ACLCHECK_OK;
+#else
+    return pg_proc_aclcheck(function, GetUserId(), ACL_EXECUTE) == ACLCHECK_OK;
+#endif
+}
+
 FuncExpr *make_call(const char *name, Oid schema, List *arguments, const FuncExpr *like) {
     if (!OidIsValid(schema))
         return nullptr;
     Oid oid = function_oid(name, schema, arguments);
-    if (!OidIsValid(oid))
+    if (!OidIsValid(oid) || !may_execute(oid))
         return nullptr;
     FuncExpr *call = makeFuncExpr(oid, get_func_rettype(oid), arguments, InvalidOid, like->inputcollid,
                                   COERCE_EXPLICIT_CALL);

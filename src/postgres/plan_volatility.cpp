@@ -15,8 +15,10 @@ namespace {
 
 bool function_has_effect(Oid function, void *) {
     switch (function) {
+#if PG_VERSION_NUM < 170000
         case F_RANDOM:
-#if PG_VERSION_NUM >= 170000
+#else
+        case F_RANDOM_:
         case F_RANDOM_INT4_INT4:
         case F_RANDOM_INT8_INT8:
         case F_RANDOM_NUMERIC_NUMERIC:
