@@ -18,6 +18,7 @@ extern "C" {
 #include "executor/executor.h"
 #include "executor/nodeSubplan.h"
 #include "optimizer/clauses.h"
+#include "portability/instr_time.h"
 #include "utils/acl.h"
 #include "utils/resowner.h"
 }
@@ -26,14 +27,14 @@ namespace csp::server {
 
 namespace {
 
-// Rows computed between two looks at interrupts: some milliseconds.
-constexpr std::size_t slice = 256;
+// Rows between two looks at interrupts: some milliseconds.
+constexpr int slice = 256;
 
 template <typename Body>
 void in_slices(std::size_t count, Body &&body) {
     for (std::size_t first = 0; first < count; first += slice) {
         check_for_interrupts();
-        body(first, std::min(slice, count - first));
+        body(first, std::min<std::size_t>(slice, count - first));
     }
 }
 
@@ -457,6 +458,8 @@ void BatchCalls::begin_batch(int count) {
 }
 
 void BatchCalls::take_row(const MinimalTuple *rows, int row, TupleTableSlot *slot, OnError on_error) {
+    if (row % slice == 0)
+        check_for_interrupts();
     ExprContext *context = node_->ps_ExprContext;
     ExecStoreMinimalTuple(rows[row], slot, false);
     ResetExprContext(context);
@@ -542,6 +545,8 @@ int BatchCalls::take_until_error(const MinimalTuple *rows, int first, int count,
 }
 
 void BatchCalls::compute() {
+    instr_time started, ended;
+    INSTR_TIME_SET_CURRENT(started);
     row_memory_ = 0;
     for (const auto &place : places_) {
         place->embed();
@@ -551,6 +556,9 @@ void BatchCalls::compute() {
         call.compute();
         row_memory_ += call.row_memory();
     }
+    INSTR_TIME_SET_CURRENT(ended);
+    INSTR_TIME_SUBTRACT(ended, started);
+    milliseconds_ += INSTR_TIME_GET_MILLISEC(ended);
 }
 
 }  // namespace csp::server

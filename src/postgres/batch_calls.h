@@ -173,6 +173,9 @@ public:
     // Bytes that the values of a row took in the last batch.
     std::size_t row_memory() const { return row_memory_; }
 
+    // Time that the encoder took so far.
+    double milliseconds() const { return milliseconds_; }
+
 private:
     BatchCalls() = default;
     void add(const FuncExpr *call, Node *guard, PlanState *node);
@@ -196,6 +199,7 @@ private:
     bool protect_ = false;             // reading a row's arguments can raise errors of the server
     bool guards_can_fail_ = false;
     std::size_t row_memory_ = 0;
+    double milliseconds_ = 0;
 };
 
 }  // namespace csp::server

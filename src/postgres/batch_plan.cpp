@@ -11,6 +11,7 @@
 #include "plan_builder.h"
 
 extern "C" {
+#include "jit/jit.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
 }
@@ -195,10 +196,23 @@ void share_counters(Plan **slot, void *below_gather) {
     visit_children(plan, share_counters, &below);
 }
 
+// Compiling the expressions of a plan pays by what is left of its cost: batches are compiled already.
+void reconsider_jit(const Rewriter &rewriter) {
+    PlannedStmt *statement = rewriter.statement;
+    const Cost rest = statement->planTree->total_cost - rewriter.call_cost;
+    const auto pays = [rest](double threshold) { return threshold >= 0 && rest > threshold; };
+    if (!pays(jit_above_cost))
+        statement->jitFlags = PGJIT_NONE;
+    if (!pays(jit_optimize_above_cost))
+        statement->jitFlags &= ~PGJIT_OPT3;
+    if (!pays(jit_inline_above_cost))
+        statement->jitFlags &= ~PGJIT_INLINE;
+}
+
 }  // namespace
 
 void batch_calls_of_plan(PlannedStmt *statement, int cursor_options) {
-    Rewriter rewriter{statement, 0};
+    Rewriter rewriter{statement, 0, 0};
     find_last_node_id(&statement->planTree, &rewriter.last_node_id);
     visit_list(statement->subplans, find_last_node_id, &rewriter.last_node_id);
 
@@ -208,6 +222,7 @@ void batch_calls_of_plan(PlannedStmt *statement, int cursor_options) {
     visit_list(statement->subplans, rewrite, &rewriter);
     bool below_gather = false;
     share_counters(&statement->planTree, &below_gather);
+    reconsider_jit(rewriter);
     if (statement->planTree != top && (cursor_options & CURSOR_OPT_SCROLL) != 0)
         statement->planTree = materialized(rewriter, statement->planTree);
 }

@@ -6,6 +6,7 @@
 
 extern "C" {
 #include "nodes/makefuncs.h"
+#include "optimizer/cost.h"
 }
 
 namespace csp::server {
@@ -51,7 +52,11 @@ void visit_children(Plan *plan, PlanVisitor visit, void *context) {
 }
 
 Plan *add_batch_node(Rewriter &rewriter, Plan *input, List *target_list, List *filter, const Plan *like, int flags) {
-    return &make_batch_node(input, target_list, filter, like, ++rewriter.last_node_id, flags)->scan.plan;
+    CustomScan *node = make_batch_node(input, target_list, filter, like, ++rewriter.last_node_id, flags);
+    QualCost cost;
+    cost_qual_eval(&cost, node->custom_scan_tlist, nullptr);
+    rewriter.call_cost += cost.per_tuple * input->plan_rows;
+    return &node->scan.plan;
 }
 
 Plan *materialized(Rewriter &rewriter, Plan *input) {

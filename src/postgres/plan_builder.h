@@ -9,6 +9,7 @@ namespace csp::server {
 struct Rewriter {
     PlannedStmt *statement;
     int last_node_id;
+    Cost call_cost;  // of the calls that batches evaluate, as part of the plan's total
 };
 
 inline Node *node_of(void *expression) { return static_cast<Node *>(expression); }
