@@ -47,6 +47,8 @@ COMMENT ON VIEW csp.bulk_runs IS 'calls of csp_embed_table: state, progress, and
 COMMENT ON COLUMN csp.bulk_runs.phase IS
     'embedding; checking, a further look for rows that others moved meanwhile; pruning';
 COMMENT ON COLUMN csp.bulk_runs.pieces IS 'parts, each committed by itself, that the phase has';
+COMMENT ON COLUMN csp.bulk_runs.rows_done IS 'rows brought up to date, those that have no place included';
+COMMENT ON COLUMN csp.bulk_runs.workers IS 'most parallel workers at a time, beside the session';
 COMMENT ON COLUMN csp.bulk_runs.rows_invalid IS
     'rows whose location is no place on the globe; they have NULL for an embedding';
 GRANT SELECT ON csp.bulk_runs TO PUBLIC;

@@ -280,18 +280,19 @@ std::vector<std::pair<std::string, std::string>> session_settings() {
     return settings;
 }
 
+int workers_that_may_connect(int wanted) {
+    if (wanted == 0 || session_user_may_log_in())
+        return wanted;
+    server_call([] {
+        ereport(NOTICE, (errmsg("csp_embed_table works without parallel workers"),
+                         errdetail("They would connect as role \"%s\", which is not permitted to log in.",
+                                   GetUserNameFromId(GetSessionUserId(), false))));
+    });
+    return 0;
+}
+
 int workers_available(int wanted) {
-    if (wanted <= 0)
-        return 0;
-    if (!session_user_may_log_in()) {
-        server_call([] {
-            ereport(NOTICE, (errmsg("csp_embed_table works without parallel workers"),
-                             errdetail("They would connect as role \"%s\", which is not permitted to log in.",
-                                       GetUserNameFromId(GetSessionUserId(), false))));
-        });
-        return 0;
-    }
-    return std::clamp(max_parallel_workers - workers_in_use(), 0, wanted);
+    return wanted == 0 ? 0 : std::clamp(max_parallel_workers - workers_in_use(), 0, wanted);
 }
 
 }  // namespace csp::server

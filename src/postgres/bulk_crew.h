@@ -53,7 +53,9 @@ private:
 std::string session_role();
 std::vector<std::pair<std::string, std::string>> session_settings();
 
-// How many of the workers wanted this session could have: it tells the user why, if it is none.
+// Workers connect as the session's user: none, with a notice, if he is not permitted to log in.
+int workers_that_may_connect(int wanted);
+// How many of the workers wanted there may be beside those of other sessions, by max_parallel_workers.
 int workers_available(int wanted);
 
 }  // namespace csp::server

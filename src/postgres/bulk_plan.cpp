@@ -7,6 +7,7 @@
 #include "spi.h"
 
 extern "C" {
+#include "access/stratnum.h"
 #include "catalog/pg_class.h"
 }
 
@@ -136,6 +137,8 @@ void require_key(const BulkPlan &plan) {
         throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "\"" + plan.request.source + "\" has no primary key",
                        "A row of the target is found by the key of its row in the source.",
                        "Name the unique column, or columns, of the source with the argument key.");
+    for (const BulkColumn &key : plan.keys)
+        order_operator(key, BTEqualStrategyNumber);  // or there is none, which is the error
     if (plan.source.is_table() && !has_unique_index(plan.source, column_names(plan.keys), UniqueOn::some))
         throw SqlError(ERRCODE_INVALID_COLUMN_REFERENCE, "the key is not unique in \"" + plan.request.source + "\"",
                        "There is no unique index on it.",

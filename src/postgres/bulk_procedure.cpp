@@ -159,8 +159,7 @@ private:
     void work_through(BulkWork work, BulkPhase phase) {
         int workers = 0;
         in_transaction([&] {
-            if (phase == BulkPhase::embedding)
-                workers = share_out(work);
+            workers = share_out(work);
             begin_phase(run_, phase, work.piece_count());
         });
         BulkJob job{run_, std::move(work), row_label(plan_), session_role(), session_settings()};
@@ -179,8 +178,10 @@ private:
     }
 
     // Makes pieces for as many workers as there will be, if all come.
-    int share_out(BulkWork &work) const {
-        int workers = workers_available(workers_wanted(plan_, work));
+    int share_out(BulkWork &work) {
+        if (workers_wanted_ < 0)
+            workers_wanted_ = workers_that_may_connect(workers_wanted(plan_, work));
+        int workers = workers_available(workers_wanted_);
         if (workers > 0)
             work.refine(uint32(workers + 1) * pieces_a_participant);
         return std::clamp(int(work.piece_count()) - 1, 0, workers);
@@ -234,6 +235,7 @@ private:
     ProgressNotices notices_;
     BulkTally total_;
     int64 found_ = 0;  // in the last pass
+    int workers_wanted_ = -1;
     std::string examples_;
 };
 

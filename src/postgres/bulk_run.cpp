@@ -78,7 +78,7 @@ void begin_phase(int64 run, BulkPhase phase, uint32 pieces) {
 }
 
 void record_workers(int64 run, int workers) {
-    write("UPDATE csp.bulk_run SET workers = $2 WHERE id OPERATOR(pg_catalog.=) $1",
+    write("UPDATE csp.bulk_run SET workers = GREATEST(workers, $2) WHERE id OPERATOR(pg_catalog.=) $1",
           SpiArguments().add(run).add(int32(workers)));
 }
 

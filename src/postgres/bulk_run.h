@@ -18,7 +18,7 @@ int64 insert_bulk_run(const BulkPlan &plan);
 
 // In the current transaction.
 void begin_phase(int64 run, BulkPhase phase, uint32 pieces);
-void record_workers(int64 run, int workers);
+void record_workers(int64 run, int workers);  // the most at a time
 void record_piece(int64 run, BulkPhase phase, const BulkTally &tally);
 void mark_succeeded(int64 run, const std::string &detail);
 
