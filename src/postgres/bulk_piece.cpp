@@ -2,12 +2,14 @@
 #include "bulk_piece.h"
 
 #include "spi.h"
+#include "training_wait.h"
 
 namespace csp::server {
 
 namespace {
 
 constexpr int attempts = 10;
+constexpr long pause_milliseconds = 50;
 constexpr int examples_shown = 3;
 
 bool may_succeed_next_time(const ServerError &error) {
@@ -72,6 +74,8 @@ PieceResult execute_piece(const std::string &statement, const std::vector<std::s
             if (attempt == attempts || !may_succeed_next_time(error))
                 throw;
             transactions.roll_back();
+            sleep_on_latch(attempt * pause_milliseconds);  // lets the others have the rows first
+            check_for_interrupts();
         }
     }
 }

@@ -3,7 +3,7 @@
 SET client_min_messages = warning;
 \set small '{"pretrain_epochs": 1, "epochs": 1, "hidden_dim": 32, "embedding_dim": 16, "frequencies": 8, "batch_size": 64}'
 \set other '{"pretrain_epochs": 1, "epochs": 1, "hidden_dim": 32, "embedding_dim": 16, "frequencies": 8, "batch_size": 64, "seed": 2}'
-CALL csp_train('bulk', 'places', location => 'geom', features => 'features', label => 'label', options => :'small');
+CALL csp_train('bulk', 'places', location => 'geom', features => 'features', label => 'label', options => :'small') \gset
 SET client_min_messages = notice;
 CREATE TABLE sites (id int PRIMARY KEY, geom geometry(Point, 4326), note text);
 INSERT INTO sites SELECT id, geom, 'n' || id FROM places;
@@ -30,7 +30,7 @@ CALL csp_embed_table('sites', model => 'bulk');
 
 -- A second version, deployed, makes all rows stale; pieces of a few rows.
 SET client_min_messages = warning;
-CALL csp_train('bulk', 'places', location => 'geom', features => 'features', label => 'label', options => :'other');
+CALL csp_train('bulk', 'places', location => 'geom', features => 'features', label => 'label', options => :'other') \gset
 SET client_min_messages = notice;
 CALL csp_embed_table('sites', model => 'bulk', batch_rows => 7, workers => 0);
 SELECT bool_and(embedding IS NOT DISTINCT FROM csp_embed(geom, 'bulk@2')) AS right,
@@ -152,7 +152,7 @@ INSERT INTO parent SELECT id, geom FROM places LIMIT 10;
 INSERT INTO child SELECT id, geom FROM places LIMIT 20;
 CALL csp_embed_table('parent', model => 'bulk');
 SELECT tableoid::regclass, count(*), bool_and(embedding = csp_embed(geom, 'bulk')) AS right FROM parent GROUP BY 1 ORDER BY 1;
-CREATE TEMP TABLE passing (id int PRIMARY KEY, geom geometry);
+CREATE TEMP TABLE passing (id int PRIMARY KEY, geom geometry, embedding real[], embedding_version bigint);
 INSERT INTO passing SELECT id, geom FROM places;
 CALL csp_embed_table('passing', model => 'bulk', workers => 2);
 CREATE TABLE empty (id int PRIMARY KEY, geom geometry);
@@ -191,7 +191,7 @@ CALL csp_embed_table('keyless', model => 'bulk');
 
 SET client_min_messages = warning;
 CREATE VIEW dated AS SELECT id, geom, label, timestamptz '2024-01-01 UTC' + id * interval '1 day' AS seen FROM places;
-CALL csp_train('dated', 'dated', 'geom', label => 'label', options => '{"epochs": 1, "embedding_dim": 8, "hidden_dim": 16, "observed_at": "seen"}');
+CALL csp_train('dated', 'dated', 'geom', label => 'label', options => '{"epochs": 1, "embedding_dim": 8, "hidden_dim": 16, "observed_at": "seen"}') \gset
 SET client_min_messages = notice;
 CREATE TABLE seen AS SELECT id::int, geom, seen::date FROM dated;
 ALTER TABLE seen ADD PRIMARY KEY (id);
@@ -246,8 +246,10 @@ DROP TRIGGER keep_embedding ON kept;
 ALTER TABLE kept ADD COLUMN boxed boxed, ADD COLUMN doubles float8[], ADD COLUMN v bigint;
 CREATE TRIGGER keep_boxed BEFORE INSERT OR UPDATE OF geom ON kept FOR EACH ROW EXECUTE FUNCTION csp_embed_trigger('geom', 'boxed', 'bulk@1', 'v');
 CREATE TRIGGER keep_doubles BEFORE INSERT OR UPDATE OF geom ON kept FOR EACH ROW EXECUTE FUNCTION csp_embed_trigger('geom', 'doubles');
+\set VERBOSITY terse
 INSERT INTO kept VALUES (10, 'SRID=4326;POINT(8 8)');
 \echo :SQLSTATE
+\set VERBOSITY default
 SET csp.model = 'bulk';
 INSERT INTO kept VALUES (10, 'SRID=4326;POINT(8 8)');
 SELECT (boxed).elements = csp_embed(geom, 'bulk@1') AS boxed, doubles::real[] = csp_embed(geom, 'bulk') AS doubles,
@@ -298,8 +300,10 @@ UPDATE wrong SET geom = 'SRID=4326;POINT(2 2)';
 SELECT e = csp_embed(geom, 'bulk') AS right FROM wrong;
 DROP TRIGGER t ON wrong;
 CREATE TRIGGER t BEFORE INSERT ON wrong FOR EACH ROW EXECUTE FUNCTION csp_embed_trigger('geom', 'e', 'no such model');
+\set VERBOSITY terse
 INSERT INTO wrong VALUES (1);
 \echo :SQLSTATE
+\set VERBOSITY default
 
 -- ---- errors of the call ---------------------------------------------------------------------
 
@@ -326,9 +330,11 @@ CALL csp_embed_table('errors', location => 'geom', model => 'bulk', embedding =>
 ALTER TABLE errors ALTER COLUMN taken TYPE real[] USING NULL;
 CALL csp_embed_table('errors', location => 'geom', model => 'bulk', embedding => 'taken');
 CALL csp_embed_table('errors', location => 'geom', model => 'bulk', embedding => repeat('x', 60));
+\set VERBOSITY terse
 CALL csp_embed_table('errors', location => 'geom', model => 'no such model');
 \echo :SQLSTATE
 CALL csp_embed_table('errors', location => 'geom', model => 'bulk@99');
+\set VERBOSITY default
 CALL csp_embed_table('errors', location => 'geom', target => 't', model => 'bulk');
 \echo :SQLSTATE
 CALL csp_embed_table('errors', location => 'geom', target => 't', model => 'bulk', key => 'id');
@@ -362,8 +368,10 @@ RESET default_transaction_read_only;
 SELECT to_regclass('t');
 -- What a row of another subject gets in the way of is the server's to say; what was done stays.
 ALTER TABLE sites ADD CHECK (id <> 1002 OR embedding IS NULL) NOT VALID;
+\set VERBOSITY terse
 CALL csp_embed_table('sites', model => 'bulk@1', batch_rows => 60, workers => 0);
 \echo :SQLSTATE
+\set VERBOSITY default
 SELECT count(DISTINCT embedding_version) FROM sites;
 SELECT state, sqlstate, message, rows_done > 0 AS some FROM csp.bulk_runs ORDER BY id DESC LIMIT 1;
 
@@ -374,8 +382,10 @@ CREATE ROLE csp_test_bulk_nologin NOLOGIN;
 GRANT CREATE ON SCHEMA public TO csp_test_bulk;
 ALTER TABLE errors DROP COLUMN geog;
 SET ROLE csp_test_bulk;
+\set VERBOSITY terse
 CALL csp_embed_table('errors', location => 'geom', model => 'bulk');      -- whose model?
 \echo :SQLSTATE
+\set VERBOSITY default
 RESET ROLE;
 GRANT USAGE ON SCHEMA csp TO csp_test_bulk;
 UPDATE csp.model SET owner = 'csp_test_bulk' WHERE name = 'bulk';
@@ -406,7 +416,7 @@ SELECT count(*), bool_and(ready = csp_embed(geom)) AS right FROM errors;
 -- Row-level security.
 RESET ROLE;
 ALTER TABLE errors ENABLE ROW LEVEL SECURITY;
-CREATE POLICY few ON errors USING (id <= current_setting('csp_test.most')::int AND session_user = 'postgres');
+CREATE POLICY few ON errors USING (id <= current_setting('csp_test.most')::int AND session_user <> current_user);
 GRANT SELECT, UPDATE ON errors TO csp_test_bulk;
 UPDATE errors SET ready = NULL, ready_version = NULL;
 SET ROLE csp_test_bulk;
@@ -449,10 +459,10 @@ CALL csp_embed_table('errors', location => 'geom', embedding => 'ready', batch_r
 RESET SESSION AUTHORIZATION;
 -- Twenty runs of a kind are kept.
 SET client_min_messages = warning;
-SELECT format('CALL csp_embed_table(%L, model => %L)', 'kept', 'bulk') FROM generate_series(1, 25) \gexec
+DO $$ DECLARE n bigint; BEGIN FOR i IN 1..25 LOOP CALL csp_embed_table('kept', model => 'bulk', rows => n); END LOOP; END $$;
 SELECT count(*) FROM csp.bulk_runs WHERE source = 'public.kept';
 
-UPDATE csp.model SET owner = 'postgres' WHERE name = 'bulk';
+UPDATE csp.model SET owner = current_user::regrole WHERE name = 'bulk';
 DROP OWNED BY csp_test_bulk, csp_test_bulk_nologin;
 DROP ROLE csp_test_bulk, csp_test_bulk_nologin;
 DROP TABLE sites, site_embeddings, mine, point_embeddings, parts, part_embeddings, parent, mixed, mixed_embeddings, keyless, empty, empty_embeddings,
