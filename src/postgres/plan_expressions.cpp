@@ -20,6 +20,16 @@ struct Circumstances {
 
 void collect(Node *node, const Circumstances &when, Calls &calls);
 
+// Whether there is a query function at all. Unlike has_calls this looks at each node once, however deep conditions nest.
+bool has_query_function(Node *node, void *context) {
+    if (node == nullptr)
+        return false;
+    BatchFunction function;
+    if (IsA(node, FuncExpr) && find_batch_function(reinterpret_cast<FuncExpr *>(node)->funcid, &function))
+        return true;
+    return walk_expression(node, has_query_function, context);
+}
+
 // Worth evaluating twice: a small part of what a call costs, which it may save.
 bool is_cheap(Node *condition) {
     constexpr double most_operators = 100;
@@ -31,7 +41,7 @@ bool is_cheap(Node *condition) {
 // Whether a condition may be evaluated ahead, beside its evaluation in place. (An error in it marks the row.)
 bool may_guard(Node *condition) {
     return !contain_volatile_functions(condition) && !contain_subplans(condition) && !contain_agg_clause(condition) &&
-           !contain_window_function(condition) && !has_calls(condition) && is_cheap(condition);
+           !contain_window_function(condition) && !has_query_function(condition, nullptr) && is_cheap(condition);
 }
 
 Circumstances also_when(const Circumstances &when, Node *condition) {
@@ -154,7 +164,8 @@ void collect_function(FuncExpr *call, const Circumstances &when, Calls &calls) {
     auto *arguments = reinterpret_cast<Node *>(call->args);
     collect(arguments, when, calls);
     BatchFunction function;
-    if (!find_batch_function(call->funcid, &function) || function.kind == CallKind::classify || has_calls(arguments))
+    if (!find_batch_function(call->funcid, &function) || function.kind == CallKind::classify ||
+        has_query_function(arguments, nullptr))
         return;
     if (!contain_volatile_functions(arguments) && !contain_subplans(arguments) && !contain_agg_clause(arguments) &&
         !contain_window_function(arguments))

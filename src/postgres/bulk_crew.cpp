@@ -1,0 +1,298 @@
+// The caller's side of a bulk job's workers.
+#include "bulk_crew.h"
+
+#include "spi.h"
+#include "training_wait.h"
+
+extern "C" {
+#include "catalog/pg_authid.h"
+#include "mb/pg_wchar.h"
+#include "storage/ipc.h"
+#include "utils/guc.h"
+#include "utils/guc_tables.h"
+#include "utils/syscache.h"
+}
+
+#include <algorithm>
+
+namespace csp::server {
+
+namespace {
+
+constexpr long poll_milliseconds = 100;
+constexpr long end_poll_milliseconds = 20;
+constexpr int end_polls = 500;
+
+const char *const worker_type = "csp_ext bulk worker";
+
+// The crew at work: a session that exits does not unwind its stack, and must not leave workers behind.
+BulkCrew *current_crew = nullptr;
+
+void dismiss_crew(int, Datum) {
+    if (current_crew != nullptr)
+        current_crew->dismiss();
+}
+
+void watch_exit(BulkCrew *crew) {
+    static bool registered = false;
+    if (!registered)
+        before_shmem_exit(dismiss_crew, Datum(0));
+    registered = true;
+    current_crew = crew;
+}
+
+void copy_text(char *to, std::size_t size, const std::string &text) {
+    int length = pg_mbcliplen(text.c_str(), int(text.size()), int(size) - 1);
+    std::memcpy(to, text.c_str(), length);
+    to[length] = '\0';
+}
+
+bool has_stopped(BackgroundWorkerHandle *handle) {
+    pid_t pid;
+    BgwHandleStatus status = GetBackgroundWorkerPid(handle, &pid);
+    return status == BGWH_STOPPED || status == BGWH_POSTMASTER_DIED;
+}
+
+BackgroundWorkerHandle *start_worker(dsm_segment *segment, int number) {
+    return server_call([&] {
+        BackgroundWorker worker{};
+        worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+        worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+        worker.bgw_restart_time = BGW_NEVER_RESTART;
+        worker.bgw_notify_pid = MyProcPid;
+        strlcpy(worker.bgw_library_name, "csp_ext", sizeof(worker.bgw_library_name));
+        strlcpy(worker.bgw_function_name, "csp_bulk_worker_main", sizeof(worker.bgw_function_name));
+        snprintf(worker.bgw_name, sizeof(worker.bgw_name), "%s for PID %d", worker_type, MyProcPid);
+        strlcpy(worker.bgw_type, worker_type, sizeof(worker.bgw_type));
+        BulkWorkerArguments arguments{MyDatabaseId, GetSessionUserId(), dsm_segment_handle(segment), number};
+        static_assert(sizeof(arguments) <= BGW_EXTRALEN, "worker arguments must fit into bgw_extra");
+        std::memcpy(worker.bgw_extra, &arguments, sizeof(arguments));
+        MemoryContext context = MemoryContextSwitchTo(TopMemoryContext);
+        BackgroundWorkerHandle *handle = nullptr;
+        if (!RegisterDynamicBackgroundWorker(&worker, &handle))
+            handle = nullptr;
+        MemoryContextSwitchTo(context);
+        return handle;
+    });
+}
+
+// Workers of bulk jobs that run in this server. Who may not see other sessions must know too.
+int workers_in_use() {
+    return with_spi([] {
+        CatalogOwnerIdentity owner;
+        return int(spi_execute("SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity a "
+                               "WHERE a.backend_type OPERATOR(pg_catalog.=) $1",
+                               SpiArguments().add(worker_type))
+                       .bigint(0, 1));
+    });
+}
+
+bool session_user_may_log_in() {
+    return server_call([] {
+        HeapTuple tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(GetSessionUserId()));
+        if (!HeapTupleIsValid(tuple))
+            return false;
+        bool may = ((Form_pg_authid)GETSTRUCT(tuple))->rolcanlogin;
+        ReleaseSysCache(tuple);
+        return may;
+    });
+}
+
+// Settings that cannot be handed on, or that are the worker's own.
+bool stays_behind(const struct config_generic *setting) {
+    for (const char *name : {"role", "session_authorization", "transaction_isolation", "transaction_read_only",
+                             "transaction_deferrable", "application_name", "client_encoding"})
+        if (std::strcmp(setting->name, name) == 0)
+            return true;
+    return setting->context != PGC_USERSET && setting->context != PGC_SUSET;
+}
+
+bool is_set_for_session(const struct config_generic *setting) {
+    return setting->source > PGC_S_ARGV && setting->source != PGC_S_OVERRIDE;
+}
+
+}  // namespace
+
+std::optional<uint32> BulkShared::take_piece() {
+    if (pg_atomic_read_u32(&stop) != 0 || pg_atomic_read_u32(&next_piece) >= pieces)
+        return std::nullopt;
+    uint32 piece = pg_atomic_fetch_add_u32(&next_piece, 1);
+    return piece < pieces ? std::optional<uint32>(piece) : std::nullopt;
+}
+
+void BulkShared::add(int number, const PieceResult &result) {
+    pg_atomic_fetch_add_u64(&rows, result.tally.rows);
+    pg_atomic_fetch_add_u64(&invalid, result.tally.invalid);
+    if (participant[number].examples[0] == '\0')
+        copy_text(participant[number].examples, sizeof(BulkParticipant::examples), result.examples);
+}
+
+void BulkShared::fail(int number, int sqlstate, const std::string &message, const std::string &detail,
+                      const std::string &hint) {
+    BulkParticipant &failed = participant[number];
+    failed.sqlstate = sqlstate;
+    copy_text(failed.message, sizeof(failed.message), message);
+    copy_text(failed.detail, sizeof(failed.detail), detail);
+    copy_text(failed.hint, sizeof(failed.hint), hint);
+    pg_write_barrier();
+    pg_atomic_write_u32(&failed.state, participant_failed);
+    pg_atomic_write_u32(&stop, 1);
+}
+
+BulkCrew::BulkCrew(const BulkJob &job, int workers) {
+    share(job, workers);
+    watch_exit(this);
+    start_workers(workers);
+}
+
+void BulkCrew::share(const BulkJob &job, int workers) {
+    std::string bytes = workers > 0 ? to_bytes(job) : std::string();
+    std::size_t size = BulkShared::size(workers + 1, bytes.size());
+    shared_ = server_call([&]() -> BulkShared * {
+        if (workers > 0 && (segment_ = dsm_create(size, DSM_CREATE_NULL_IF_MAXSEGMENTS)) != nullptr) {
+            dsm_pin_mapping(segment_);  // beyond this transaction
+            return static_cast<BulkShared *>(dsm_segment_address(segment_));
+        }
+        return static_cast<BulkShared *>(MemoryContextAlloc(TopMemoryContext, size));
+    });
+    std::memset(static_cast<void *>(shared_), 0, size);
+    pg_atomic_init_u32(&shared_->next_piece, 0);
+    pg_atomic_init_u32(&shared_->stop, 0);
+    pg_atomic_init_u64(&shared_->rows, 0);
+    pg_atomic_init_u64(&shared_->invalid, 0);
+    shared_->pieces = job.work.piece_count();
+    shared_->participants = workers + 1;
+    for (int i = 0; i <= workers; ++i)
+        pg_atomic_init_u32(&shared_->participant[i].state, participant_absent);
+    shared_->job_size = bytes.size();
+    std::memcpy(shared_->job(), bytes.data(), bytes.size());
+}
+
+void BulkCrew::start_workers(int workers) {
+    handles_.reserve(std::size_t(workers));
+    for (int i = 1; segment_ != nullptr && i <= workers; ++i) {
+        BackgroundWorkerHandle *handle = start_worker(segment_, i);
+        if (handle == nullptr)
+            return;
+        handles_.push_back(handle);
+    }
+}
+
+void BulkCrew::dismiss() const {
+    pg_atomic_write_u32(&shared_->stop, 1);
+    for (BackgroundWorkerHandle *handle : handles_)
+        TerminateBackgroundWorker(handle);
+}
+
+BulkCrew::~BulkCrew() {
+    auto all_stopped = [this] { return std::all_of(handles_.begin(), handles_.end(), has_stopped); };
+    try {
+        HOLD_INTERRUPTS();
+        if (!all_stopped())
+            dismiss();
+        for (int i = 0; i < end_polls && !all_stopped(); ++i)
+            sleep_on_latch(end_poll_milliseconds);
+        RESUME_INTERRUPTS();
+    } catch (const ServerError &) {  // the postmaster has died: the workers end as we do
+    }
+    current_crew = nullptr;
+    for (BackgroundWorkerHandle *handle : handles_)
+        pfree(handle);
+    if (segment_ != nullptr)
+        dsm_detach(segment_);
+    else
+        pfree(shared_);
+}
+
+int BulkCrew::workers_at_work() const {
+    int count = 0;
+    for (int i = 1; i <= workers(); ++i)
+        count += pg_atomic_read_u32(&shared_->participant[i].state) >= participant_working;
+    return count;
+}
+
+void BulkCrew::check() const {
+    for (int i = 1; i <= workers(); ++i) {
+        bool stopped = has_stopped(handles_[i - 1]);  // asked first: a worker says how it ended, then stops
+        BulkParticipant &worker = shared_->participant[i];
+        uint32 state = pg_atomic_read_u32(&worker.state);
+        pg_read_barrier();
+        if (state == participant_failed)
+            throw SqlError(worker.sqlstate, worker.message, worker.detail, worker.hint);
+        if (state == participant_working && stopped)
+            throw SqlError(ERRCODE_CRASH_SHUTDOWN, "a worker of csp_embed_table ended unexpectedly",
+                           "What had been committed stays.", "The server log says why. Call csp_embed_table again to go on.");
+    }
+}
+
+void BulkCrew::wait() const {
+    // Who has not come by now has nothing to do any more.
+    for (int i = 1; i <= workers(); ++i)
+        if (shared_->leave_absence(i, participant_dismissed))
+            TerminateBackgroundWorker(handles_[i - 1]);
+    while (!std::all_of(handles_.begin(), handles_.end(), has_stopped)) {
+        check();
+        sleep_on_latch(poll_milliseconds);
+        check_for_interrupts();
+    }
+    check();
+}
+
+double BulkCrew::progress() const {
+    uint32 taken = std::min(pg_atomic_read_u32(&shared_->next_piece), shared_->pieces);
+    return shared_->pieces == 0 ? 1 : double(taken) / shared_->pieces;
+}
+
+BulkTally BulkCrew::tally() const {
+    return {int64(pg_atomic_read_u64(&shared_->rows)), int64(pg_atomic_read_u64(&shared_->invalid))};
+}
+
+std::string BulkCrew::examples() const {
+    std::string all;
+    for (int i = 0; i <= workers(); ++i)
+        if (shared_->participant[i].examples[0] != '\0')
+            all += (all.empty() ? "" : "; ") + std::string(shared_->participant[i].examples);
+    return all;
+}
+
+std::string session_role() {
+    if (GetUserId() == GetSessionUserId())
+        return {};
+    return server_call([] { return GetUserNameFromId(GetUserId(), false); });
+}
+
+std::vector<std::pair<std::string, std::string>> session_settings() {
+    std::vector<std::pair<std::string, std::string>> settings;
+#if PG_VERSION_NUM >= 160000
+    int count;
+    struct config_generic **all = server_call([&] { return get_guc_variables(&count); });
+#else
+    int count = GetNumConfigOptions();
+    struct config_generic **all = get_guc_variables();
+#endif
+    for (int i = 0; i < count; ++i) {
+        if (!is_set_for_session(all[i]) || stays_behind(all[i]))
+            continue;
+        const char *value = server_call([&] { return GetConfigOption(all[i]->name, true, false); });
+        if (value != nullptr)
+            settings.emplace_back(all[i]->name, value);
+    }
+    return settings;
+}
+
+int workers_that_may_connect(int wanted) {
+    if (wanted == 0 || session_user_may_log_in())
+        return wanted;
+    server_call([] {
+        ereport(NOTICE, (errmsg("csp_embed_table works without parallel workers"),
+                         errdetail("They would connect as role \"%s\", which is not permitted to log in.",
+                                   GetUserNameFromId(GetSessionUserId(), false))));
+    });
+    return 0;
+}
+
+int workers_available(int wanted) {
+    return wanted == 0 ? 0 : std::clamp(max_parallel_workers - workers_in_use(), 0, wanted);
+}
+
+}  // namespace csp::server
