@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 . tools/private_cluster.sh
 
 tools/build_and_install.sh
-tools/install_dependencies.sh python3-numpy
+tools/install_dependencies.sh python3-numpy python3-psycopg2 python3-torch
 ${MAKE:-make} -s bench-programs
 
 say "one location and a batch: csp_ext beside LibTorch's C++ API, in turns"
@@ -18,12 +18,12 @@ build/encoder_bench
 build/encoding_bench grid 64 kernels
 
 say "position encodings: csp_ext beside NumPy, one thread each, in turns"
-# Debian's NumPy belongs to Debian's Python, which need not be the first in the PATH.
+# Debian's modules belong to Debian's Python, which need not be the first in the PATH.
 python=python3
-python3 -c 'import numpy' 2>/dev/null || python=/usr/bin/python3
+python3 -c 'import numpy, psycopg2, torch' 2>/dev/null || python=/usr/bin/python3
 "$python" bench/encodings.py
 
-cluster_start "log_min_messages = warning"
+cluster_start "log_min_messages = warning" "max_wal_size = 4GB"
 psql -Xq -v ON_ERROR_STOP=1 <<'SQL'
 SET client_min_messages = warning;
 CREATE EXTENSION csp_ext CASCADE;
@@ -55,6 +55,10 @@ BEGIN
     END LOOP;
 END $$;
 SQL
+
+say "batched execution, beside the alternatives"
+# shellcheck disable=SC2086
+"$python" bench/batch.py ${CSP_BENCH:-}
 
 if [ "${CSP_BENCH:-}" != quick ]; then
     say "Top-1 without and with pre-training, three seeds"
