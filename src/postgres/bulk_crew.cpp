@@ -11,6 +11,7 @@ extern "C" {
 #include "utils/guc.h"
 #include "utils/guc_tables.h"
 #include "utils/syscache.h"
+#include "utils/timeout.h"
 }
 
 #include <algorithm>
@@ -22,24 +23,44 @@ namespace {
 constexpr long poll_milliseconds = 100;
 constexpr long end_poll_milliseconds = 20;
 constexpr int end_polls = 500;
+constexpr int watch_milliseconds = 500;
 
 const char *const worker_type = "csp_ext bulk worker";
 
-// The crew at work: a session that exits does not unwind its stack, and must not leave workers behind.
+// The crew at work, for what interrupts this session.
 BulkCrew *current_crew = nullptr;
 
+// A session that exits does not unwind its stack, and must not leave workers behind.
 void dismiss_crew(int, Datum) {
     if (current_crew != nullptr)
         current_crew->dismiss();
 }
 
-void watch_exit(BulkCrew *crew) {
-    static bool registered = false;
-    if (!registered)
-        before_shmem_exit(dismiss_crew, Datum(0));
-    registered = true;
-    current_crew = crew;
+// A signal handler: the statement that this session executes may take long, or wait for a lock; if a worker has failed it
+// is cancelled, and then check() says why.
+void look_after_crew() {
+    if (current_crew != nullptr && current_crew->has_stopped()) {
+        InterruptPending = true;
+        QueryCancelPending = true;
+    }
 }
+
+TimeoutId watch_timeout() {
+    static const TimeoutId timeout = [] {
+        before_shmem_exit(dismiss_crew, Datum(0));
+        return RegisterTimeout(USER_TIMEOUT, look_after_crew);
+    }();
+    return timeout;
+}
+
+void begin_watch(BulkCrew *crew) {
+    TimeoutId timeout = server_call([] { return watch_timeout(); });
+    current_crew = crew;
+    if (crew->places() > 0)
+        enable_timeout_every(timeout, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), watch_milliseconds), watch_milliseconds);
+}
+
+void end_watch() { disable_timeout(watch_timeout(), false); }
 
 void copy_text(char *to, std::size_t size, const std::string &text) {
     int length = pg_mbcliplen(text.c_str(), int(text.size()), int(size) - 1);
@@ -47,7 +68,7 @@ void copy_text(char *to, std::size_t size, const std::string &text) {
     to[length] = '\0';
 }
 
-bool has_stopped(BackgroundWorkerHandle *handle) {
+bool has_ended(BackgroundWorkerHandle *handle) {
     pid_t pid;
     BgwHandleStatus status = GetBackgroundWorkerPid(handle, &pid);
     return status == BGWH_STOPPED || status == BGWH_POSTMASTER_DIED;
@@ -141,8 +162,7 @@ void BulkShared::fail(int number, int sqlstate, const std::string &message, cons
 
 BulkCrew::BulkCrew(const BulkJob &job, int workers) {
     share(job, workers);
-    watch_exit(this);
-    start_workers(workers);
+    begin_watch(this);
 }
 
 void BulkCrew::share(const BulkJob &job, int workers) {
@@ -168,15 +188,19 @@ void BulkCrew::share(const BulkJob &job, int workers) {
     std::memcpy(shared_->job(), bytes.data(), bytes.size());
 }
 
-void BulkCrew::start_workers(int workers) {
-    handles_.reserve(std::size_t(workers));
-    for (int i = 1; segment_ != nullptr && i <= workers; ++i) {
+int BulkCrew::places() const { return segment_ != nullptr ? shared_->participants - 1 : 0; }
+
+void BulkCrew::start_workers() {
+    handles_.reserve(std::size_t(places()));
+    for (int i = 1; i <= places(); ++i) {
         BackgroundWorkerHandle *handle = start_worker(segment_, i);
         if (handle == nullptr)
             return;
         handles_.push_back(handle);
     }
 }
+
+bool BulkCrew::has_stopped() const { return pg_atomic_read_u32(&shared_->stop) != 0; }
 
 void BulkCrew::dismiss() const {
     pg_atomic_write_u32(&shared_->stop, 1);
@@ -185,12 +209,13 @@ void BulkCrew::dismiss() const {
 }
 
 BulkCrew::~BulkCrew() {
-    auto all_stopped = [this] { return std::all_of(handles_.begin(), handles_.end(), has_stopped); };
+    auto all_ended = [this] { return std::all_of(handles_.begin(), handles_.end(), has_ended); };
+    end_watch();
     try {
         HOLD_INTERRUPTS();
-        if (!all_stopped())
+        if (!all_ended())
             dismiss();
-        for (int i = 0; i < end_polls && !all_stopped(); ++i)
+        for (int i = 0; i < end_polls && !all_ended(); ++i)
             sleep_on_latch(end_poll_milliseconds);
         RESUME_INTERRUPTS();
     } catch (const ServerError &) {  // the postmaster has died: the workers end as we do
@@ -213,13 +238,13 @@ int BulkCrew::workers_at_work() const {
 
 void BulkCrew::check() const {
     for (int i = 1; i <= workers(); ++i) {
-        bool stopped = has_stopped(handles_[i - 1]);  // asked first: a worker says how it ended, then stops
+        bool ended = has_ended(handles_[i - 1]);  // asked first: a worker says how it went, then ends
         BulkParticipant &worker = shared_->participant[i];
         uint32 state = pg_atomic_read_u32(&worker.state);
         pg_read_barrier();
         if (state == participant_failed)
             throw SqlError(worker.sqlstate, worker.message, worker.detail, worker.hint);
-        if (state == participant_working && stopped)
+        if (state == participant_working && ended)
             throw SqlError(ERRCODE_CRASH_SHUTDOWN, "a worker of csp_embed_table ended unexpectedly",
                            "What had been committed stays.", "The server log says why. Call csp_embed_table again to go on.");
     }
@@ -230,7 +255,7 @@ void BulkCrew::wait() const {
     for (int i = 1; i <= workers(); ++i)
         if (shared_->leave_absence(i, participant_dismissed))
             TerminateBackgroundWorker(handles_[i - 1]);
-    while (!std::all_of(handles_.begin(), handles_.end(), has_stopped)) {
+    while (!std::all_of(handles_.begin(), handles_.end(), has_ended)) {
         check();
         sleep_on_latch(poll_milliseconds);
         check_for_interrupts();

@@ -13,13 +13,17 @@ namespace csp::server {
 
 class BulkCrew {
 public:
-    // Starts as many workers as are wanted and free: none is no error. In a transaction; the run must have been committed.
+    // With places for so many workers, none of which has come yet.
     BulkCrew(const BulkJob &job, int workers);
     // Ends workers that are still at work.
     ~BulkCrew();
     BulkCrew(const BulkCrew &) = delete;
     BulkCrew &operator=(const BulkCrew &) = delete;
 
+    // Starts as many workers as there are places and free slots: none is no error. The run must have been committed.
+    void start_workers();
+
+    int places() const;
     int workers() const { return int(handles_.size()); }
     // How many of them have come to work so far.
     int workers_at_work() const;
@@ -37,13 +41,13 @@ public:
     BulkTally tally() const;
     std::string examples() const;  // of invalid rows; after wait()
 
-    // Tells the workers to end, without waiting: for a session that is exiting.
+    // Whether nobody takes another piece, since somebody failed. Safe in a signal handler.
+    bool has_stopped() const;
+    // Tells the workers to end, without waiting.
     void dismiss() const;
 
 private:
     void share(const BulkJob &job, int workers);
-    void start_workers(int workers);
-
     dsm_segment *segment_ = nullptr;
     BulkShared *shared_ = nullptr;
     std::vector<BackgroundWorkerHandle *> handles_;

@@ -103,15 +103,16 @@ class ProgressNotices {
 public:
     explicit ProgressNotices(const std::string &table) : table_(table) {}
 
-    void report(double share, int64 rows) {
+    void report(BulkPhase phase, double share, int64 rows) {
         double now = now_seconds();
         if (now - last_ < notice_interval_seconds)
             return;
         last_ = now;
+        const char *what = phase == BulkPhase::embedding ? "read" : "looked at again";
         int percent = int(share * 100);
         double rate = double(rows) / (now - started_);
         server_call([&] {
-            ereport(NOTICE, (errmsg_internal("%s: %d %% done, %lld rows embedded, %.0f rows/s", table_.c_str(), percent,
+            ereport(NOTICE, (errmsg_internal("%s: %d %% %s, %lld rows embedded, %.0f rows/s", table_.c_str(), percent, what,
                                              (long long)rows, rate)));
         });
     }
@@ -164,17 +165,27 @@ private:
         });
         BulkJob job{run_, std::move(work), row_label(plan_), session_role(), session_settings()};
         BulkCrew crew(job, workers);
+        crew.start_workers();
+        try {
+            take_pieces(crew, job, phase);
+        } catch (const ServerError &) {
+            crew.check();  // it may have been a worker's failure that cancelled our statement
+            throw;
+        }
+        add_up(crew);
+    }
+
+    void take_pieces(BulkCrew &crew, const BulkJob &job, BulkPhase phase) {
         int workers_seen = 0;
         while (std::optional<uint32> piece = crew.take_piece()) {
             crew.add(execute_piece(job.work.piece(*piece), job.label, run_, phase, session_transactions));
             crew.check();
             note_workers(crew.workers_at_work(), workers_seen);
-            notices_.report(crew.progress(), total_.rows + crew.tally().rows);
+            notices_.report(phase, crew.progress(), total_.rows + crew.tally().rows);
             check_for_interrupts();
         }
         crew.wait();
         note_workers(crew.workers_at_work(), workers_seen);
-        add_up(crew);
     }
 
     // Makes pieces for as many workers as there will be, if all come.

@@ -72,6 +72,14 @@ void report_failure(BulkShared &shared, int number) {
         shared.fail(number, error.sqlstate, text(error.message), text(error.detail), text(error.hint));
 }
 
+// However the process ends, the session hears of it.
+void report_end(dsm_segment *segment, Datum number) {
+    auto &shared = *static_cast<BulkShared *>(dsm_segment_address(segment));
+    if (pg_atomic_read_u32(&shared.participant[DatumGetInt32(number)].state) == participant_working)
+        shared.fail(DatumGetInt32(number), ERRCODE_CRASH_SHUTDOWN, "a worker of csp_embed_table ended unexpectedly",
+                    "What had been committed stays.", "The server log says why. Call csp_embed_table again to go on.");
+}
+
 void execute_worker(const BulkWorkerArguments &arguments) {
     dsm_segment *segment = server_call([&] { return dsm_attach(arguments.segment); });
     if (segment == nullptr)
@@ -79,6 +87,7 @@ void execute_worker(const BulkWorkerArguments &arguments) {
     auto &shared = *static_cast<BulkShared *>(dsm_segment_address(segment));
     if (!shared.leave_absence(arguments.number, participant_working))
         return;
+    server_call([&] { on_dsm_detach(segment, report_end, Int32GetDatum(arguments.number)); });
     try {
         take_pieces(shared, arguments.number);
         pg_atomic_write_u32(&shared.participant[arguments.number].state, participant_done);

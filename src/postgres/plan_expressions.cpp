@@ -45,7 +45,8 @@ bool may_guard(Node *condition) {
 }
 
 Circumstances also_when(const Circumstances &when, Node *condition) {
-    if (when.unknown || condition == nullptr || !may_guard(condition))
+    constexpr int most_conditions = 20;  // of which each is evaluated twice
+    if (when.unknown || condition == nullptr || list_length(when.conditions) == most_conditions || !may_guard(condition))
         return {NIL, true};
     return {lappend(list_copy(when.conditions), condition), false};
 }

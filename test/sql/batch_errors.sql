@@ -27,7 +27,7 @@ CREATE TABLE failure (call text, state text);
 INSERT INTO failure VALUES
     ('csp_embed(geom)', '42809'), ('csp_embed(no_srid)', '22023'), ('csp_embed(far)', '22003'), ('csp_embed(unknown_srid)', '22023'),
     ('csp_embed(infinite)', '22003'), ('csp_embed(ST_GeomFromText(wkt, 4326))', 'XX000'), ('csp_embed(ST_Translate(good, 1 / one, 0))', '22012'),
-    ('csp_embed(good, model)', '42704'), ('csp_embed_image(short_features)', '22000'), ('csp_similarity(good, nan_features)', '22000'),
+    ('csp_embed(geom::spot)', '23514'), ('csp_embed(good, model)', '42704'), ('csp_embed_image(short_features)', '22000'), ('csp_similarity(good, nan_features)', '22000'),
     ('csp_similarity(good, good_features, no_images)', '55000'), ('csp_probabilities(good, no_classes)', '55000'),
     ('csp_probability(good, label)', '42704'), ('csp_embed(good, observed_at, ''batch dated'')', '22008'),
     ('(csp_embed(good))[1 / one:2]', '22012');
@@ -94,4 +94,4 @@ INSERT INTO query (serial, state, query) VALUES
 
 SELECT count(*) > 400 AS many FROM query WHERE n >= :first;
 SELECT * FROM complaints(:first, '^(default|row by row|parallel)$');
-SELECT * FROM complaints(:first, '^(batches of three|little work_mem|indexes)$', 'csp_embed\(geom\)|csp_classify');
+SELECT * FROM complaints(:first, '^(batches of three|largest batches|little work_mem|indexes)$', 'csp_embed\(geom\)|csp_classify');

@@ -84,13 +84,14 @@ is(sql("SELECT $wrong, count(note) FROM t"), '0|1', 'all are right');
 
 # ---- terminate, kill -9 -------------------------------------------------------------------
 
-# Workers wait for advisory lock 1, and the session for a worker that waits.
+# Workers wait for advisory lock 1, and the session for a worker that waits, or for the lock too.
 sub hold_up {
 	my ($table) = @_;
 	sql(qq{
 		CREATE OR REPLACE FUNCTION hold_up() RETURNS trigger LANGUAGE plpgsql AS \$\$
 		BEGIN
-			IF (SELECT backend_type = 'csp_ext bulk worker' FROM pg_stat_activity WHERE pid = pg_backend_pid()) THEN
+			IF current_setting('my.hold', true) = 'all'
+			   OR (SELECT backend_type = 'csp_ext bulk worker' FROM pg_stat_activity WHERE pid = pg_backend_pid()) THEN
 				PERFORM pg_advisory_xact_lock_shared(1);
 			ELSE
 				WHILE NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted) LOOP
@@ -130,11 +131,11 @@ $call->quit;
 
 fresh_table('t');
 hold_up('t');
-$call = start_call("'t', model => 'm', batch_rows => 200, workers => 2");
+$call = start_call("'t', model => 'm', batch_rows => 200, workers => 2", "SET my.hold = 'all';\n");
 wait_until($a_worker_waits);
 sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'csp_ext bulk worker'");
 wait_for_call($call);
-like(last_run('state, sqlstate, message'), qr/^failed\|57P01\|terminating worker of csp_embed_table due to administrator command$/, 'a terminated worker ends the job');
+like(last_run('state, sqlstate, message'), qr/^failed\|57P01\|terminating worker of csp_embed_table due to administrator command$/, 'a terminated worker ends the job, though the session is in the middle of a piece');
 is(sql("SELECT $bulk_workers"), '0', 'and the other worker');
 $call->quit;
 $holder->quit;

@@ -78,7 +78,7 @@ sub both {
 	my ($name, $script, %more) = @_;
 	my @answers;
 	for my $enable (qw(on off)) {
-		local $ENV{PGOPTIONS} = join ' ', "-c csp.enable_batch=$enable", @{ $more{options} // [] };
+		local $ENV{PGOPTIONS} = join ' ', "-c csp.enable_batch=$enable", '-c synchronize_seqscans=off', @{ $more{options} // [] };
 		my ($rc, $out, $err) = $node->psql('postgres', $script, on_error_stop => 0);
 		push @answers, "$rc\n$out\n$err";
 	}
@@ -131,6 +131,29 @@ SKIP: {
 		options => [ '-c jit=on', '-c jit_above_cost=0', '-c jit_inline_above_cost=0', '-c jit_optimize_above_cost=0' ]);
 }
 
+# In a fresh session the plan of the first statements is made before the library is there.
+my $sum = "SELECT sum(e[1]::numeric) FROM (SELECT csp_embed(geom, 'm') AS e FROM places OFFSET 0) x";
+for my $first (
+	[ $embed, 'SELECT' ], [ $filter, 'a filter' ], [ "SELECT csp_embed(geom, 'm') FROM places WHERE id = 7", 'one row' ],
+	[ "SELECT id, c.* FROM places, csp_classify(geom, 2, 'm') c", 'csp_classify' ], [ "EXPLAIN (ANALYZE, TIMING OFF, SUMMARY OFF, COSTS OFF) SELECT 1", 'EXPLAIN' ],
+	[ "CREATE TEMP TABLE t AS $embed; TABLE t", 'CREATE TABLE AS' ], [ "CREATE TEMP TABLE t (id int, e real[]); INSERT INTO t $embed RETURNING *", 'INSERT' ],
+	[ "BEGIN; UPDATE places SET label = csp_embed(geom, 'm')::text WHERE csp_probability(geom, 'north', 'm') > 0.4 RETURNING id, label; ROLLBACK", 'UPDATE' ],
+	[ "BEGIN; DELETE FROM places WHERE csp_probability(geom, 'north', 'm') > 0.4 RETURNING csp_embed(geom, 'm'); ROLLBACK", 'DELETE' ],
+	[ "BEGIN; MERGE INTO places p USING ($embed) s (id, e) ON p.id = s.id WHEN MATCHED AND s.e[1] > 0 THEN DELETE; SELECT id FROM places ORDER BY id; ROLLBACK", 'MERGE' ],
+	[ "DO \$\$ BEGIN CREATE TEMP TABLE t AS SELECT sum_of_first(9) AS s; END \$\$; TABLE t", 'a DO block' ],
+	[ "PREPARE p AS $embed; EXECUTE p; EXECUTE p", 'a prepared statement' ],
+	[ "BEGIN; DECLARE c SCROLL CURSOR FOR $embed; FETCH 3 FROM c; FETCH LAST FROM c; FETCH FIRST FROM c; COMMIT", 'a cursor' ],
+	[ "BEGIN; SAVEPOINT s; $embed LIMIT 3; ROLLBACK TO s; $filter; SELECT csp_embed(ST_Buffer(geom, 1), 'm') FROM places; ROLLBACK TO s; $sum; COMMIT; $sum", 'a savepoint' ],
+	[ "SELECT csp_embed(ST_Buffer(geom, 1), 'm') FROM places; $sum", 'an error' ],
+	[ "SELECT csp_embed(geom, 'nobody') FROM places; $sum", 'an unknown model' ],
+	[ "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY; $sum; $filter; COMMIT", 'a serializable transaction' ])
+{
+	both("the first statement: $first->[1]", "$first->[0];");
+}
+# Arguments that may fail are computed in subtransactions, which must cost no transaction number.
+both('a read-only transaction', "BEGIN READ ONLY; SELECT csp_embed(ST_Translate(geom, 1 / (id + 1), 0), 'm') FROM places;
+	SELECT pg_current_xact_id_if_assigned() IS NULL; COMMIT;", like => qr/\nt$/m);
+
 # ---- parallel workers -----------------------------------------------------------------------------------------------
 
 my $parallel = 'SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0; SET max_parallel_workers_per_gather = 2; ';
@@ -179,7 +202,8 @@ SKIP: {
 # ---- cancelling -------------------------------------------------------------------------------------------------------
 
 my $endless = "SELECT count(csp_embed(ST_SetSRID(ST_MakePoint(n %% 360 - 180, n %% 160 - 80), 4326), 'm')) FROM (SELECT generate_series(1, %d) AS n OFFSET 0) x";
-for my $mode ([ '', 'a long query' ], [ "$parallel SET force_parallel_mode = on; ", 'a long query in a worker' ]) {
+my $worker_mode = $node->safe_psql('postgres', 'SHOW server_version_num') >= 160000 ? 'debug_parallel_query' : 'force_parallel_mode';
+for my $mode ([ '', 'a long query' ], [ "$parallel SET $worker_mode = on; ", 'a long query in a worker' ]) {
 	my $session = $node->background_psql('postgres', on_error_stop => 0);
 	$session->query("$mode->[0] SET statement_timeout = '500ms';");
 	my $started = time();
@@ -210,6 +234,20 @@ SKIP: {
 		cmp_ok(abs($used[1] - $used[0]), '<', $query->[2], "$query->[1]: 400,000 rows take the memory of 20,000 ($used[0] kB, $used[1] kB)");
 		$session->quit;
 	}
+}
+
+# Rows of 8 kB in the largest batches: work_mem holds.
+SKIP: {
+	skip 'this system tells no RssAnon', 1 unless -e '/proc/self/status' && slurp_file('/proc/self/status') =~ /RssAnon/;
+	my $memory = q{SELECT substring(pg_read_file(format('/proc/%s/status', pg_backend_pid())) FROM 'RssAnon:\s+(\d+)');};
+	my $wide = "SELECT sum(length(t)), count(csp_embed(geom, 'm')) FROM (SELECT geom, repeat('x', 8000 + id % 7) AS t FROM places, generate_series(1, 20) OFFSET 0) x;";
+	my $session = $node->background_psql('postgres');
+	$session->query_safe("SET csp.batch_size = 65536; SET work_mem = '1MB'; SET max_parallel_workers_per_gather = 0; $embed LIMIT 1;");
+	my $before = $session->query_safe($memory);
+	$session->query_safe($wide);
+	my $after = $session->query_safe($memory);
+	cmp_ok($after - $before, '<', 16384, "wide rows keep to work_mem ($before kB, $after kB)");
+	$session->quit;
 }
 
 # ---- a deploy, a standby ----------------------------------------------------------------------------------------------
