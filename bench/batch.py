@@ -105,9 +105,11 @@ def prepare():
     return bytes(value_of(connection, "SELECT csp_export('batch')"))
 
 
-def kernel_speed(model_file):
-    seconds = "0.5" if QUICK else "1"
-    return float(subprocess.run(["build/batch_kernel", model_file, seconds], check=True, stdout=subprocess.PIPE).stdout)
+def kernel_speed(model_file, processes=1):
+    """Places a second of the kernel by itself, of several processes at once together."""
+    command = ["build/batch_kernel", model_file, "0.5" if QUICK else "1"]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(processes)]
+    return sum(float(process.communicate()[0]) for process in running)
 
 
 def libtorch_microseconds():
@@ -204,11 +206,12 @@ def outside(model_file):
     execute(default, "DROP TABLE inside, serial, outside")
 
 
-def parallel(_):
+def parallel(model_file):
     print(f"\n-- parallel: {ROWS:,} points, the leader only gathers; seconds")
     costs = {"parallel_leader_participation": "off", "parallel_setup_cost": 0, "parallel_tuple_cost": 0, "min_parallel_table_scan_size": 0}
     # To the planner one worker without its leader is no gain: it must be told.
-    sessions = {1: connect(max_parallel_workers_per_gather=1, force_parallel_mode="on", **costs),
+    forced = "debug_parallel_query" if connect().server_version >= 160000 else "force_parallel_mode"
+    sessions = {1: connect(max_parallel_workers_per_gather=1, **{forced: "on"}, **costs),
                 2: connect(max_parallel_workers_per_gather=2, **costs)}
     for workers in sessions:
         plan = "\n".join(line for line, in execute(
@@ -216,10 +219,14 @@ def parallel(_):
         if f"Workers Launched: {workers}" not in plan:
             raise SystemExit(f"no plan with {workers} workers:\n{plan}")
     query = "SELECT count(csp_embed(geom)) FROM million"
-    got = in_turns(ROUNDS, one=lambda: seconds_of(sessions[1], query), two=lambda: seconds_of(sessions[2], query))
+    got = in_turns(ROUNDS, one=lambda: seconds_of(sessions[1], query), two=lambda: seconds_of(sessions[2], query),
+                   kernel=lambda: kernel_speed(model_file), kernels=lambda: kernel_speed(model_file, processes=2))
     report("one worker", got["one"])
     report("two workers", got["two"])
-    report(f"two workers, times as fast as one ({os.cpu_count()} processors)", ratios(got["one"], got["two"]), 1.8, at_least=True)
+    gains, limits = ratios(got["one"], got["two"]), ratios(got["kernels"], got["kernel"])
+    report(f"two workers, times as fast as one ({os.cpu_count()} processors)", gains, 1.8, at_least=True)
+    report("two processes of the kernel alone, times as fast as one", limits)
+    report("the gain of two workers / the gain of two kernels", ratios(gains, limits))
 
 
 def pgbench(script, mode, enable):

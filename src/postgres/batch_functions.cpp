@@ -73,6 +73,13 @@ char *text_attribute(HeapTuple tuple, AttrNumber attribute) {
     return is_null ? nullptr : TextDatumGetCString(value);
 }
 
+bool is_called_directly(HeapTuple tuple) {
+    bool has_no_settings;
+    SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_proconfig, &has_no_settings);
+    auto *form = (Form_pg_proc)GETSTRUCT(tuple);
+    return has_no_settings && !form->prosecdef && form->proisstrict;
+}
+
 void describe(const Symbol &symbol, int arguments, BatchFunction *function) {
     const int with_date = symbol.arguments + symbol.dated;
     function->known = true;
@@ -92,7 +99,8 @@ void look_up(Oid oid, BatchFunction *function) {
     if (!HeapTupleIsValid(tuple))
         return;
     auto *form = (Form_pg_proc)GETSTRUCT(tuple);
-    if (form->prolang == ClanguageId) {
+    // A function that was altered to run as its owner, or under settings of its own, is called as what it is.
+    if (form->prolang == ClanguageId && is_called_directly(tuple)) {
         const char *file = text_attribute(tuple, Anum_pg_proc_probin);
         const char *name = text_attribute(tuple, Anum_pg_proc_prosrc);
         if (file != nullptr && name != nullptr && is_this_library(file))

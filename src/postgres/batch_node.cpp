@@ -449,6 +449,29 @@ Node *descend(Node *node, void *context) {
     return node;
 }
 
+// The server compares a scan's target list with the columns that it scans, here the values of the calls, and does without
+// a projection where they are the same: by their numbers, whatever node they are columns of. Where it would take columns
+// of the input for values, one of them is wrapped.
+List *never_taken_for_values(List *target_list, const List *values) {
+    if (list_length(target_list) != list_length(values))
+        return target_list;
+    TargetEntry *of_input = nullptr;
+    const ListCell *cell;
+    foreach (cell, target_list) {
+        auto *entry = lfirst_node(TargetEntry, cell);
+        if (!IsA(entry->expr, Var))
+            return target_list;
+        if (reinterpret_cast<Var *>(entry->expr)->varno != INDEX_VAR)
+            of_input = entry;
+    }
+    if (of_input != nullptr) {
+        auto *column = reinterpret_cast<Var *>(of_input->expr);
+        of_input->expr = reinterpret_cast<Expr *>(makeRelabelType(of_input->expr, column->vartype, column->vartypmod,
+                                                                  column->varcollid, COERCE_IMPLICIT_CAST));
+    }
+    return target_list;
+}
+
 FuncExpr *below(List *target_list, FuncExpr *call) {
     Descent descent{target_list, true};
     Node *result = descend(reinterpret_cast<Node *>(call), &descent);
@@ -492,6 +515,7 @@ CustomScan *make_batch_node(Plan *input, List *target_list, List *filter, const 
     node->custom_scan_tlist = as_scan_columns(calls);
     if ((flags & batch_node_marks) != 0)
         node->custom_scan_tlist = lappend(node->custom_scan_tlist, mark_column(list_length(calls.calls)));
+    plan->targetlist = never_taken_for_values(plan->targetlist, node->custom_scan_tlist);
     node->custom_exprs = list_make5(guard_expressions(calls), target_list, filter,
                                     makeNullConst(INT8OID, -1, InvalidOid), makeNullConst(INT8OID, -1, InvalidOid));
     node->custom_private = list_make1(makeInteger(flags));
@@ -503,6 +527,8 @@ CustomScan *with_more_values(const Plan *plan, const Calls &calls) {
     if (!is_batch_node(plan))
         return nullptr;
     auto *node = reinterpret_cast<CustomScan *>(const_cast<Plan *>(plan));
+    if ((intVal(linitial(node->custom_private)) & batch_node_marks) != 0)
+        return nullptr;
     Calls own;
     collect_calls(reinterpret_cast<Node *>(plain_filter(node)), own);
     collect_calls(reinterpret_cast<Node *>(plain_target_list(node)), own);

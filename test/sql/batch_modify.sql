@@ -140,3 +140,8 @@ $$SELECT move_current('SELECT id FROM batch.target WHERE csp_probability(geom, '
 $$SELECT move_current('SELECT id FROM batch.target WHERE csp_probability(geom, ''north'') > 0.3 FOR NO KEY UPDATE', 40)$$]) q;
 
 SELECT * FROM complaints(:first, 'default|batches of three|little work_mem|nested loops|merge joins|row by row|parallel|indexes');
+-- a column of the type of a call's value, first in the target list, is not taken for the value
+CREATE TABLE batch.like_value AS SELECT 2::real AS r, '{7}'::real[] AS a, geom FROM batch.place WHERE id <= 40;
+SELECT DISTINCT r FROM batch.like_value WHERE csp_probability(geom, 'north', 'both') >= 0;
+SELECT DISTINCT a FROM batch.like_value WHERE csp_embed(geom, 'both') IS NOT NULL;
+DROP TABLE batch.like_value;
