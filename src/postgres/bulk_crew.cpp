@@ -57,7 +57,8 @@ void begin_watch(BulkCrew *crew) {
     TimeoutId timeout = server_call([] { return watch_timeout(); });
     current_crew = crew;
     if (crew->places() > 0)
-        enable_timeout_every(timeout, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), watch_milliseconds), watch_milliseconds);
+        enable_timeout_every(timeout, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), watch_milliseconds),
+                             watch_milliseconds);
 }
 
 void end_watch() { disable_timeout(watch_timeout(), false); }
