@@ -57,7 +57,8 @@ void begin_watch(BulkCrew *crew) {
     TimeoutId timeout = server_call([] { return watch_timeout(); });
     current_crew = crew;
     if (crew->places() > 0)
-        enable_timeout_every(timeout, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), watch_milliseconds), watch_milliseconds);
+        enable_timeout_every(timeout, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), watch_milliseconds),
+                             watch_milliseconds);
 }
 
 void end_watch() { disable_timeout(watch_timeout(), false); }
@@ -81,10 +82,10 @@ BackgroundWorkerHandle *start_worker(dsm_segment *segment, int number) {
         worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
         worker.bgw_restart_time = BGW_NEVER_RESTART;
         worker.bgw_notify_pid = MyProcPid;
-        strlcpy(worker.bgw_library_name, "csp_ext", sizeof(worker.bgw_library_name));
-        strlcpy(worker.bgw_function_name, "csp_bulk_worker_main", sizeof(worker.bgw_function_name));
+        snprintf(worker.bgw_library_name, sizeof(worker.bgw_library_name), "%s", "csp_ext");
+        snprintf(worker.bgw_function_name, sizeof(worker.bgw_function_name), "%s", "csp_bulk_worker_main");
         snprintf(worker.bgw_name, sizeof(worker.bgw_name), "%s for PID %d", worker_type, MyProcPid);
-        strlcpy(worker.bgw_type, worker_type, sizeof(worker.bgw_type));
+        snprintf(worker.bgw_type, sizeof(worker.bgw_type), "%s", worker_type);
         BulkWorkerArguments arguments{MyDatabaseId, GetSessionUserId(), dsm_segment_handle(segment), number};
         static_assert(sizeof(arguments) <= BGW_EXTRALEN, "worker arguments must fit into bgw_extra");
         std::memcpy(worker.bgw_extra, &arguments, sizeof(arguments));

@@ -49,8 +49,8 @@ void drop_oldest(const BulkPlan &plan) {
     arguments.add(plan.target ? plan.target->name.c_str() : nullptr).add(plan.embedding);
     write("DELETE FROM csp.bulk_run WHERE id OPERATOR(pg_catalog.=) ANY (SELECT r.id FROM csp.bulk_run r "
           "WHERE r.owner OPERATOR(pg_catalog.=) $1 AND r.source OPERATOR(pg_catalog.=) $2 "
-          "AND (r.target OPERATOR(pg_catalog.=) $3 OR r.target IS NULL AND $3 IS NULL) AND r.embedding OPERATOR(pg_catalog.=) $4 "
-          "ORDER BY r.id DESC OFFSET 19)",
+          "AND (r.target OPERATOR(pg_catalog.=) $3 OR r.target IS NULL AND $3 IS NULL) "
+          "AND r.embedding OPERATOR(pg_catalog.=) $4 ORDER BY r.id DESC OFFSET 19)",
           std::move(arguments));
 }
 

@@ -133,11 +133,13 @@ Expr *embedding_expression(Oid schema, const BulkColumn &location, const BulkCol
     }
     if (model != nullptr) {
         types[count++] = TEXTOID;
-        arguments = lappend(arguments, makeConst(TEXTOID, -1, DEFAULT_COLLATION_OID, -1, CStringGetTextDatum(model), false, false));
+        arguments = lappend(arguments, makeConst(TEXTOID, -1, DEFAULT_COLLATION_OID, -1, CStringGetTextDatum(model),
+                                                 false, false));
     }
     List *name = list_make2(makeString(get_namespace_name(schema)), makeString(pstrdup("csp_embed")));
     Oid function = LookupFuncName(name, count, types, false);
-    Node *call = reinterpret_cast<Node *>(makeFuncExpr(function, FLOAT4ARRAYOID, arguments, InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL));
+    auto *call = reinterpret_cast<Node *>(
+        makeFuncExpr(function, FLOAT4ARRAYOID, arguments, InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL));
     Node *assigned = coerce_to_target_type(nullptr, call, FLOAT4ARRAYOID, embedding.type, embedding.typmod,
                                            COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST, -1);
     return expression_planner(reinterpret_cast<Expr *>(assigned));
@@ -163,7 +165,8 @@ TriggerPlan *make_plan(FunctionCallInfo fcinfo, const TriggerData *data) {
         plan->parameters->params[1].ptype = date ? date->base_type : TIMESTAMPTZOID;
         for (int i = 0; i < 2; ++i)
             plan->parameters->params[i].pflags = 0;  // values change, so none may be folded into the expression
-        Expr *expression = embedding_expression(get_func_namespace(fcinfo->flinfo->fn_oid), location, embedding, date, plan->model);
+        Expr *expression =
+            embedding_expression(get_func_namespace(fcinfo->flinfo->fn_oid), location, embedding, date, plan->model);
         plan->expression = ExecInitExprWithParams(expression, plan->parameters);
         plan->context = CreateStandaloneExprContext();
         plan->context->ecxt_param_list_info = plan->parameters;

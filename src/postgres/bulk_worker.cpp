@@ -52,7 +52,8 @@ void take_pieces(BulkShared &shared, int number) {
     apply_settings(job);
     worker_transactions.commit();
     while (std::optional<uint32> piece = shared.take_piece()) {
-        shared.add(number, execute_piece(job.work.piece(*piece), job.label, job.run, BulkPhase::embedding, worker_transactions));
+        shared.add(number, execute_piece(job.work.piece(*piece), job.label, job.run, BulkPhase::embedding,
+                                         worker_transactions));
         MemoryContextReset(context);
         check_for_interrupts();
     }
@@ -64,7 +65,8 @@ void report_failure(BulkShared &shared, int number) {
     PendingError error = describe_current_exception();
     auto text = [](const char *value) { return value ? std::string(value) : std::string(); };
     if (shutdown_requested)
-        shared.fail(number, ERRCODE_ADMIN_SHUTDOWN, "terminating worker of csp_embed_table due to administrator command", {}, {});
+        shared.fail(number, ERRCODE_ADMIN_SHUTDOWN,
+                    "terminating worker of csp_embed_table due to administrator command", {}, {});
     else if (error.server != nullptr)
         shared.fail(number, error.server->sqlerrcode, text(error.server->message), text(error.server->detail),
                     text(error.server->hint));
