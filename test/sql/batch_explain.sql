@@ -26,7 +26,6 @@ EXPLAIN (COSTS OFF, VERBOSE) SELECT id, c.* FROM place, csp_classify(geom, 2) c;
 EXPLAIN (COSTS OFF) SELECT id, csp_embed(geom) FROM part ORDER BY id;
 EXPLAIN (COSTS OFF) UPDATE target SET e = csp_embed(geom);
 EXPLAIN (COSTS OFF) INSERT INTO target (id, e) SELECT id, csp_embed(geom) FROM place;
-EXPLAIN (COSTS OFF) SELECT a.id, csp_similarity(a.geom, b.features) FROM place a JOIN twice b USING (k);
 -- Without batches: nothing to batch, switched off, an argument that must be computed row by row.
 EXPLAIN (COSTS OFF) SELECT csp_embed('SRID=4326;POINT(1 2)'::geometry);
 EXPLAIN (COSTS OFF) SELECT csp_embed(ST_SetSRID(ST_MakePoint(random(), 0), 4326)) FROM place;
