@@ -1,6 +1,7 @@
 // Calls evaluated in batches: rows are taken one by one, then computed together.
 #include "batch_calls.h"
 
+#include "catalog.h"
 #include "dates.h"
 #include "geometry.h"
 #include "guard.h"
@@ -16,7 +17,6 @@ extern "C" {
 #include "catalog/objectaccess.h"
 #include "catalog/pg_proc.h"
 #include "executor/executor.h"
-#include "executor/nodeSubplan.h"
 #include "optimizer/clauses.h"
 #include "portability/instr_time.h"
 #include "utils/acl.h"
@@ -241,6 +241,7 @@ void BatchCall::take_class(ExprContext *context, int row, const Model &model, Op
 void BatchCall::take_features(ExprContext *context, int row, int width, Operands &operands, std::size_t index) {
     const FeatureSpan features =
         features_from_datum(arguments_[function_.features]->value(context, row).value, width);
+    operands.width = width;
     ensure_size(operands.features, (index + 1) * width, 0.0f);
     std::copy_n(features.values, width, operands.features.data() + index * width);
 }
@@ -249,6 +250,7 @@ void BatchCall::take_probabilities(ExprContext *context, int row, int width, Ope
     const float *image = probabilities_from_datum(arguments_[function_.features]->value(context, row).value, width);
     if (std::all_of(image, image + width, [](float p) { return p == 0; }))
         leave_to_function();
+    operands.width = width;
     ensure_size(operands.features, (index + 1) * width, 0.0f);
     std::copy_n(image, width, operands.features.data() + index * width);
 }
@@ -330,8 +332,7 @@ std::size_t BatchCall::row_memory() const {
     std::size_t bytes = sizeof(NullableDatum);
     for (const Operands &operands : operands_)
         if (!operands.rows.empty())
-            bytes = std::max(bytes, operands.arrays.row_memory() +
-                                        operands.features.size() / operands.rows.size() * sizeof(float));
+            bytes = std::max(bytes, operands.arrays.row_memory() + operands.width * sizeof(float));
     return bytes;
 }
 
@@ -361,7 +362,8 @@ bool add_parameters(Node *node, void *context) {
 
 }  // namespace
 
-BatchCalls *BatchCalls::make(MemoryContext memory, const List *columns, const List *guards, PlanState *node) {
+BatchCalls *BatchCalls::make(MemoryContext memory, const List *columns, const List *guards, PlanState *node,
+                             bool chooses) {
     auto *callback = server_call([memory] {
         return static_cast<MemoryContextCallback *>(MemoryContextAllocZero(memory, sizeof(MemoryContextCallback)));
     });
@@ -372,6 +374,7 @@ BatchCalls *BatchCalls::make(MemoryContext memory, const List *columns, const Li
     MemoryContextRegisterResetCallback(memory, callback);
 
     calls->node_ = node;
+    calls->guards_can_fail_ = chooses;
     const ListCell *column, *guard;
     forboth (column, columns, guard, guards)
         calls->add(reinterpret_cast<FuncExpr *>(static_cast<TargetEntry *>(lfirst(column))->expr),
@@ -391,6 +394,7 @@ void BatchCalls::add(const FuncExpr *call, Node *guard, PlanState *node) {
     foreach (cell, call->args)
         arguments.push_back(input(static_cast<Node *>(lfirst(cell)), node));
     const auto argument = [&](int number) { return number < 0 ? nullptr : arguments[number]; };
+    unnamed_ = unnamed_ || function.model < 0;
     BatchInput *condition = nullptr;
     if (!IsA(guard, Const)) {
         condition = input(guard, node);
@@ -406,10 +410,8 @@ BatchInput *BatchCalls::input(Node *expression, PlanState *node) {
             return known.get();
     inputs_.push_back(std::make_unique<BatchInput>(expression, node));
     BatchInput *added = inputs_.back().get();
-    if (!added->is_harmless() && !IsA(expression, Param)) {
-        protect_ = true;
-        server_call([&] { add_parameters(expression, &parameters_); });
-    }
+    protect_ = protect_ || (!added->is_harmless() && !IsA(expression, Param));
+    server_call([&] { add_parameters(expression, &parameters_); });
     return added;
 }
 
@@ -424,26 +426,58 @@ BatchPlace *BatchCalls::place(BatchInput *location, BatchInput *date, BatchInput
 void BatchCalls::evaluate(const MinimalTuple *rows, int count, TupleTableSlot *slot) {
     MemoryContext old = MemoryContextSwitchTo(node_->ps_ExprContext->ecxt_per_tuple_memory);
     begin_batch(count);
+    user_ = GetUserId();
+    setting_ = csp_model_setting ? csp_model_setting : "";
+    setting_changes_ = model_setting_changes();
     take_all(rows, count, slot);
     compute();
     MemoryContextSwitchTo(old);
 }
 
-// A single row has been asked for: what goes wrong goes wrong for whoever asked. More are read ahead, under the
-// protection of a subtransaction where they need it. In a parallel query there are none; its workers read ahead of what
-// is asked for in any case. Only guards stand for what may never be evaluated: there they leave all to the plain way.
+// A single row that might fail gains nothing here, so it is left to the plain way, where things go wrong in their order.
+// More are read ahead, under the protection of a subtransaction where they need it. In a parallel query there are none;
+// its workers read ahead of what is asked for in any case. Only guards stand for what may never be evaluated: there they
+// leave all to the plain way.
 void BatchCalls::take_all(const MinimalTuple *rows, int count, TupleTableSlot *slot) {
-    if (count > 1 && IsInParallelMode() && guards_can_fail_) {
+    if (count == 1) {
+        take_single_row(rows, slot);
+        return;
+    }
+    if (IsInParallelMode() && guards_can_fail_) {
         marked_.assign(count, true);
         return;
     }
-    if (count == 1 || IsInParallelMode()) {
+    if (IsInParallelMode()) {
         take_rows(rows, count, slot, OnError::raise);
         return;
     }
     const int taken = protect_ ? 0 : take_rows(rows, count, slot, OnError::ask);
     if (taken < count)
         take_protected(rows, taken, count, slot);
+}
+
+void BatchCalls::take_single_row(const MinimalTuple *rows, TupleTableSlot *slot) {
+    if (protect_ || take_rows(rows, 1, slot, OnError::ask) == 0)
+        marked_[0] = true;
+}
+
+// A cursor may be read on by another role, or with another csp.model, than when its rows were read ahead.
+bool BatchCalls::are_current() {
+    if (user_ != GetUserId())
+        return false;
+    if (!unnamed_ || setting_changes_ == model_setting_changes())
+        return true;
+    if (setting_ != (csp_model_setting ? csp_model_setting : ""))
+        return false;
+    setting_changes_ = model_setting_changes();  // there and back again
+    return true;
+}
+
+bool BatchCalls::wait_for_subquery() const {
+    for (int parameter = -1; (parameter = bms_next_member(parameters_, parameter)) >= 0;)
+        if (node_->ps_ExprContext->ecxt_param_exec_vals[parameter].execPlan != nullptr)
+            return true;
+    return false;
 }
 
 void BatchCalls::begin_batch(int count) {
@@ -489,8 +523,6 @@ int BatchCalls::take_rows(const MinimalTuple *rows, int count, TupleTableSlot *s
 
 // In subtransactions: an error of the server ends one and marks the row.
 void BatchCalls::take_protected(const MinimalTuple *rows, int first, int count, TupleTableSlot *slot) {
-    // A subquery that starts now must not end with a subtransaction.
-    server_call([this] { ExecSetParamPlanMulti(parameters_, node_->ps_ExprContext); });
     while (first < count)
         first = take_until_error(rows, first, count, slot);
 }

@@ -56,7 +56,7 @@ private:
 enum class OnError {
     ask,   // it would end the query, although nobody has asked for the row yet: throw ProtectionNeeded before
     mark,  // it ends a subtransaction and marks the row
-    raise  // it is raised: the row has been asked for, or there are no subtransactions
+    raise  // it is raised: there are no subtransactions
 };
 struct ProtectionNeeded {};
 
@@ -122,6 +122,7 @@ private:
         std::vector<int> rows;  // -1: an answer about this place is not asked for
         std::vector<int> classes;
         std::vector<float> features;
+        std::size_t width = 0;  // of a row's features
         std::vector<float> numbers;
         ArrayRows arrays;
         std::string label;  // of the last row
@@ -149,16 +150,22 @@ private:
 class BatchCalls {
 public:
     // columns: target entries of the calls; guards: an expression for each; node: whose rows they are about.
-    // Lives as long as `memory`. Errors: insufficient_privilege for a function that the user may not execute.
-    static BatchCalls *make(MemoryContext memory, const List *columns, const List *guards, PlanState *node);
+    // chooses: calls without a guard may not be asked for either. Lives as long as `memory`. Errors: insufficient_privilege
+    // for a function that the user may not execute.
+    static BatchCalls *make(MemoryContext memory, const List *columns, const List *guards, PlanState *node, bool chooses);
 
     BatchCalls(const BatchCalls &) = delete;
 
     // Evaluates the calls for the rows; slot: for MinimalTuples of theirs. Rows for which a call would report an error
-    // are marked. Errors: only such as concern no single row.
+    // are marked, and a single row that takes a subtransaction. Errors: only such as concern no single row.
     void evaluate(const MinimalTuple *rows, int count, TupleTableSlot *slot);
 
-    bool is_marked(int row) const { return marked_[row]; }
+    // Whether the row's values are of no use: it is marked, or what they depend on has changed since.
+    bool is_marked(int row) { return marked_[row] || !are_current(); }
+
+    // Whether arguments use a subquery that has not run yet. It runs when it is first asked for, which must not be ahead
+    // of the row that asks, nor in a subtransaction that would end before it.
+    bool wait_for_subquery() const;
 
     // Values of the calls in a row, valid until the next evaluate(); returns how many they are.
     int values_of(int row, Datum *values, bool *nulls) const {
@@ -186,6 +193,8 @@ private:
     void take_row(const MinimalTuple *rows, int row, TupleTableSlot *slot, OnError on_error);
     int take_rows(const MinimalTuple *rows, int count, TupleTableSlot *slot, OnError on_error);
     void take_protected(const MinimalTuple *rows, int first, int count, TupleTableSlot *slot);
+    void take_single_row(const MinimalTuple *rows, TupleTableSlot *slot);
+    bool are_current();
     int take_until_error(const MinimalTuple *rows, int first, int count, TupleTableSlot *slot);
     void compute();
 
@@ -196,6 +205,10 @@ private:
     BatchModels models_;
     std::vector<char> marked_;
     Bitmapset *parameters_ = nullptr;  // that the arguments use
+    bool unnamed_ = false;             // a call names no model
+    Oid user_ = InvalidOid;            // for whom the last batch was evaluated
+    std::string setting_;              // and csp.model then
+    uint64 setting_changes_ = 0;
     bool protect_ = false;             // reading a row's arguments can raise errors of the server
     bool guards_can_fail_ = false;
     std::size_t row_memory_ = 0;

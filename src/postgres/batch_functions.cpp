@@ -8,7 +8,10 @@ extern "C" {
 #include "catalog/pg_proc.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/clauses.h"
+#include "optimizer/optimizer.h"
 #include "utils/acl.h"
+#include "utils/array.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/syscache.h"
@@ -45,6 +48,7 @@ constexpr Symbol symbols[] = {
 };
 
 constexpr int default_class_count = 5;  // of csp_classify without k
+constexpr Oid int4_greater = 521;  // integer > integer, in every database
 
 HTAB *functions = nullptr;
 
@@ -131,11 +135,20 @@ bool may_execute(Oid function) {
 #endif
 }
 
+bool is_called_directly(Oid function) {
+    HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+    if (!HeapTupleIsValid(tuple))
+        return false;
+    const bool directly = is_called_directly(tuple);
+    ReleaseSysCache(tuple);
+    return directly;
+}
+
 FuncExpr *make_call(const char *name, Oid schema, List *arguments, const FuncExpr *like) {
     if (!OidIsValid(schema))
         return nullptr;
     Oid oid = function_oid(name, schema, arguments);
-    if (!OidIsValid(oid) || !may_execute(oid))
+    if (!OidIsValid(oid) || !may_execute(oid) || !is_called_directly(oid))
         return nullptr;
     FuncExpr *call = makeFuncExpr(oid, get_func_rettype(oid), arguments, InvalidOid, like->inputcollid,
                                   COERCE_EXPLICIT_CALL);
@@ -154,8 +167,61 @@ FuncExpr *probabilities_for(const FuncExpr *call, const BatchFunction &function)
     return make_call("csp_probabilities", get_func_namespace(call->funcid), arguments, call);
 }
 
+bool is_positive_constant(Node *k) {
+    return IsA(k, Const) && !reinterpret_cast<Const *>(k)->constisnull &&
+           DatumGetInt32(reinterpret_cast<Const *>(k)->constvalue) > 0;
+}
+
+Node *positive(Node *k) {
+    Const *zero = makeConst(INT4OID, -1, InvalidOid, sizeof(int32), Int32GetDatum(0), false, true);
+    auto *test = reinterpret_cast<OpExpr *>(make_opclause(int4_greater, BOOLOID, false,
+                                                          static_cast<Expr *>(copyObjectImpl(k)),
+                                                          reinterpret_cast<Expr *>(zero), InvalidOid, InvalidOid));
+    set_opfuncid(test);
+    return reinterpret_cast<Node *>(test);
+}
+
+// Whether no argument is NULL.
+Node *all_known(List *arguments) {
+    List *tests = NIL;
+    const ListCell *cell;
+    foreach (cell, arguments) {
+        NullTest *test = makeNode(NullTest);
+        test->arg = static_cast<Expr *>(copyObjectImpl(lfirst(cell)));
+        test->nulltesttype = IS_NOT_NULL;
+        test->location = -1;
+        tests = lappend(tests, test);
+    }
+    return reinterpret_cast<Node *>(make_ands_explicit(tests));
+}
+
+Node *branch(Node *condition, Node *result) {
+    CaseWhen *when = makeNode(CaseWhen);
+    when->expr = reinterpret_cast<Expr *>(condition);
+    when->result = reinterpret_cast<Expr *>(result);
+    when->location = -1;
+    return reinterpret_cast<Node *>(when);
+}
+
+// A wrong k is an error before anything is wrong with the other arguments, and at an empty place too:
+// CASE WHEN k > 0 THEN probabilities WHEN all are given THEN any array END
+Node *guarded_probabilities(const FuncExpr *call, const BatchFunction &function, FuncExpr *probabilities) {
+    auto *k = function.k < 0 ? nullptr : static_cast<Node *>(list_nth(call->args, function.k));
+    if (k == nullptr || is_positive_constant(k))
+        return reinterpret_cast<Node *>(probabilities);
+    Const *any = makeConst(FLOAT4ARRAYOID, -1, InvalidOid, -1, PointerGetDatum(construct_empty_array(FLOAT4OID)),
+                           false, false);
+    CaseExpr *expression = makeNode(CaseExpr);
+    expression->casetype = FLOAT4ARRAYOID;
+    expression->args = list_make2(branch(positive(k), reinterpret_cast<Node *>(probabilities)),
+                                  branch(all_known(call->args), reinterpret_cast<Node *>(any)));
+    expression->defresult = reinterpret_cast<Expr *>(makeNullConst(FLOAT4ARRAYOID, -1, InvalidOid));
+    expression->location = -1;
+    return reinterpret_cast<Node *>(expression);
+}
+
 FuncExpr *classify_from(const FuncExpr *call, const BatchFunction &function, FuncExpr *probabilities) {
-    List *arguments = list_make1(probabilities);
+    List *arguments = list_make1(guarded_probabilities(call, function, probabilities));
     arguments = function.k >= 0 ? append_argument(arguments, call, function.k)
                                 : lappend(arguments, makeConst(INT4OID, -1, InvalidOid, sizeof(int32),
                                                                Int32GetDatum(default_class_count), false, true));
@@ -190,8 +256,12 @@ bool find_batch_function(Oid oid, BatchFunction *function) {
 
 FuncExpr *open_classify(FuncExpr *call) {
     BatchFunction function;
-    if (!find_batch_function(call->funcid, &function) || function.kind != CallKind::classify)
+    if (!find_batch_function(call->funcid, &function) || function.kind != CallKind::classify ||
+        !may_execute(call->funcid))
         return nullptr;
+    auto *arguments = reinterpret_cast<Node *>(call->args);
+    if (contain_volatile_functions(arguments) || contain_subplans(arguments))
+        return nullptr;  // some are evaluated twice
     FuncExpr *probabilities = probabilities_for(call, function);
     return probabilities ? classify_from(call, function, probabilities) : nullptr;
 }

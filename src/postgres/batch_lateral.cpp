@@ -37,7 +37,7 @@ void hoist_lateral_calls(Rewriter &rewriter, NestLoop *join) {
     if (scan == nullptr)
         return;
     List *as_written = copy_node(scan->functions);
-    const FunctionScanCalls calls = find_function_scan_calls(scan, passed_by(join));
+    const FunctionScanCalls calls = find_function_scan_calls(rewriter, scan, passed_by(join));
     List *columns = NIL;
     if (!move_below(rewriter, &join->join.plan.lefttree, calls.outer, &columns)) {
         scan->functions = as_written;

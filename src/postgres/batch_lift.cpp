@@ -118,7 +118,7 @@ Plan *lift_projection(Rewriter &rewriter, Plan *plan) {
 
 Plan *lift_scan_or_join(Rewriter &rewriter, Plan *plan, const Clauses &clauses) {
     const Split split = take_off(plan, clauses);
-    if (!may_read_ahead(rewriter.statement, plan)) {
+    if (!may_be_kept(plan->targetlist, 0) || !may_read_ahead(rewriter.statement, plan)) {
         put_back(plan, clauses, split);
         return plan;
     }

@@ -57,15 +57,6 @@ bool has_other_columns(Node *node, void *context) {
     return walk_expression(node, has_other_columns, context);
 }
 
-// Actions know the columns of the source as INNER_VAR, a node above the source as OUTER_VAR.
-Node *as_outer(Node *node, void *context) {
-    if (node == nullptr || !is_source_column(node))
-        return node == nullptr ? nullptr : mutate_expression(node, as_outer, context);
-    Var *column = copy_node(reinterpret_cast<Var *>(node));
-    column->varno = OUTER_VAR;
-    return reinterpret_cast<Node *>(column);
-}
-
 using ActionVisitor = void (*)(MergeAction *action, void *context);
 
 void visit_actions(ModifyTable *modify, ActionVisitor visit, void *context) {
@@ -86,21 +77,6 @@ void collect_of_source(MergeAction *action, void *context) {
             calls->calls = lappend(calls->calls, lfirst(cell));
             calls->guards = lappend(calls->guards, nullptr);
         }
-}
-
-// CASE WHEN marked THEN call ELSE value END
-Expr *value_or_call(Var *marked, Expr *call, Var *value) {
-    CaseWhen *branch = makeNode(CaseWhen);
-    branch->expr = reinterpret_cast<Expr *>(copy_node(marked));
-    branch->result = call;
-    branch->location = -1;
-    CaseExpr *expression = makeNode(CaseExpr);
-    expression->casetype = value->vartype;
-    expression->casecollid = value->varcollid;
-    expression->args = list_make1(branch);
-    expression->defresult = reinterpret_cast<Expr *>(value);
-    expression->location = -1;
-    return reinterpret_cast<Expr *>(expression);
 }
 
 struct ActionReplacement {
@@ -135,37 +111,13 @@ Plan *lift_returning(Rewriter &rewriter, ModifyTable *modify) {
     return build_stages(rewriter, {plan, returning, NIL, plan, batch_node_modifies});
 }
 
+// Actions know the columns of the source as INNER_VAR.
 void lower_merge_actions(Rewriter &rewriter, ModifyTable *modify) {
     Calls calls;
     visit_actions(modify, collect_of_source, &calls);
-    Plan **source = &modify->plan.lefttree;
-    if (calls.calls == NIL || !may_read_ahead(rewriter.statement, *source))
-        return;
-
-    List *columns = make_references((*source)->targetlist);
-    const int before = list_length(columns);
-    const int count = list_length(calls.calls);
-    List *below = reinterpret_cast<List *>(as_outer(node_of(calls.calls), nullptr));
-    columns = list_concat(columns, as_target_list(below));
-    columns = lappend(columns, makeTargetEntry(reinterpret_cast<Expr *>(make_mark_reference(count)),
-                                               static_cast<AttrNumber>(list_length(columns) + 1), nullptr, true));
-    int position = 0;
-    ListCell *cell;
-    foreach (cell, columns) {
-        auto *column = lfirst_node(TargetEntry, cell);
-        column->resno = static_cast<AttrNumber>(++position);
-        column->resjunk = column->resjunk || position > before;
-    }
-
-    Var *marked = makeVar(INNER_VAR, static_cast<AttrNumber>(before + count + 1), BOOLOID, -1, InvalidOid, 0);
     ActionReplacement replacement{calls.calls, NIL};
-    const ListCell *call;
-    foreach (call, calls.calls) {
-        Var *value = make_reference(INNER_VAR, before + list_length(replacement.values) + 1, node_of(lfirst(call)));
-        replacement.values = lappend(replacement.values, value_or_call(marked, static_cast<Expr *>(lfirst(call)), value));
-    }
-    *source = add_batch_node(rewriter, *source, columns, NIL, *source, batch_node_marks);
-    visit_actions(modify, replace_in_action, &replacement);
+    if (move_below_marked(rewriter, &modify->plan.lefttree, calls, INNER_VAR, &replacement.values))
+        visit_actions(modify, replace_in_action, &replacement);
 }
 
 }  // namespace csp::server

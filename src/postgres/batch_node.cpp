@@ -72,6 +72,7 @@ struct BatchState {
     BatchCalls *calls;
     bool modifies;
     bool marks;
+    AttrNumber passed;  // the column of the input that is the last of those scanned; 0: none
 
     // For marked rows: target list and filter with the calls in place.
     ProjectionInfo *plain_projection;
@@ -97,6 +98,14 @@ Node *limit_of(CustomScan *plan) { return static_cast<Node *>(lfourth(plan->cust
 Node *offset_of(CustomScan *plan) { return static_cast<Node *>(list_nth(plan->custom_exprs, 4)); }
 
 List *guards_of(CustomScan *plan) { return static_cast<List *>(linitial(plan->custom_exprs)); }
+
+// The column of the input that is the last of those scanned; 0: none.
+AttrNumber passed_column(const CustomScan *plan) {
+    if (plan->custom_scan_tlist == NIL)
+        return 0;
+    const Expr *last = llast_node(TargetEntry, plan->custom_scan_tlist)->expr;
+    return IsA(last, Var) ? reinterpret_cast<const Var *>(last)->varattno : 0;
+}
 
 // ---- filling a batch -----------------------------------------------------------------------
 
@@ -179,7 +188,11 @@ bool fill(BatchState *state) {
         return false;
     if (!state->bound_is_known)
         set_bound(state);
-    if (state->left > 0)
+    const bool alone = state->calls->wait_for_subquery();
+    const int size = state->size;
+    if (alone)
+        state->size = 1;
+    else if (state->left > 0)
         state->size = static_cast<int>(Min(state->size, state->left));
     read_rows(state);
     if (state->left > 0)
@@ -187,7 +200,9 @@ bool fill(BatchState *state) {
     if (state->count == 0)
         return false;
     evaluate_calls(state);
-    if (!state->modifies || all_rows_are_asked_for(state->scan.ss.ps.state))
+    if (alone)
+        state->size = size;
+    else if (!state->modifies || all_rows_are_asked_for(state->scan.ss.ps.state))
         state->size = Min(state->size * 4, csp_batch_size);
     return true;
 }
@@ -210,14 +225,18 @@ void make_plain_ready(BatchState *state) {
 void set_values(BatchState *state, int row) {
     TupleTableSlot *values = state->scan.ss.ss_ScanTupleSlot;
     ExecClearTuple(values);
-    const int calls = state->calls->values_of(row, values->tts_values, values->tts_isnull);
+    int column = state->calls->values_of(row, values->tts_values, values->tts_isnull);
     if (state->marks) {
-        values->tts_values[calls] = BoolGetDatum(state->calls->is_marked(row));
-        values->tts_isnull[calls] = false;
+        values->tts_values[column] = BoolGetDatum(state->calls->is_marked(row));
+        values->tts_isnull[column++] = false;
     }
+    if (state->passed > 0)
+        values->tts_values[column] = slot_getattr(state->row, state->passed, &values->tts_isnull[column]);
     ExecStoreVirtualTuple(values);
-    if (state->simple_scan != nullptr)
+    if (state->simple_scan != nullptr) {
         values->tts_tid = state->places[row];
+        values->tts_tableOid = RelationGetRelid(state->simple_scan->ss_currentRelation);
+    }
 }
 
 TupleTableSlot *next_row(CustomScanState *node) {
@@ -303,11 +322,13 @@ void begin(CustomScanState *node, EState *executor, int flags) {
     const int node_flags = intVal(linitial(plan->custom_private));
     state->modifies = (node_flags & batch_node_modifies) != 0;
     state->marks = (node_flags & batch_node_marks) != 0;
+    state->passed = passed_column(plan);
     state->limit = ExecInitExpr(reinterpret_cast<Expr *>(limit_of(plan)), &node->ss.ps);
     state->offset = ExecInitExpr(reinterpret_cast<Expr *>(offset_of(plan)), &node->ss.ps);
     start_over(state);
     guard([&] {
-        state->calls = BatchCalls::make(executor->es_query_cxt, plan->custom_scan_tlist, guards_of(plan), &node->ss.ps);
+        state->calls = BatchCalls::make(executor->es_query_cxt, plan->custom_scan_tlist, guards_of(plan), &node->ss.ps,
+                                        (node_flags & batch_node_chooses) != 0);
     });
 }
 
@@ -417,6 +438,14 @@ List *guard_expressions(const Calls &calls) {
     return guards;
 }
 
+bool has_guards(const Calls &calls) {
+    const ListCell *cell;
+    foreach (cell, calls.guards)
+        if (lfirst(cell) != nullptr)
+            return true;
+    return false;
+}
+
 List *as_scan_columns(const Calls &calls) {
     List *columns = NIL;
     const ListCell *cell;
@@ -450,26 +479,27 @@ Node *descend(Node *node, void *context) {
 }
 
 // The server compares a scan's target list with the columns that it scans, here the values of the calls, and does without
-// a projection where they are the same: by their numbers, whatever node they are columns of. Where it would take columns
-// of the input for values, one of them is wrapped.
-List *never_taken_for_values(List *target_list, const List *values) {
-    if (list_length(target_list) != list_length(values))
-        return target_list;
-    TargetEntry *of_input = nullptr;
+// a projection where they are the same: by their numbers, whatever node they are columns of. So the first column of the
+// input that it would compare is passed through as one more column that is scanned, whose number is never the same.
+void pass_column_of_input(List *target_list, List **scan_columns) {
+    const int columns = list_length(*scan_columns);
     const ListCell *cell;
     foreach (cell, target_list) {
         auto *entry = lfirst_node(TargetEntry, cell);
-        if (!IsA(entry->expr, Var))
-            return target_list;
-        if (reinterpret_cast<Var *>(entry->expr)->varno != INDEX_VAR)
-            of_input = entry;
+        const int position = foreach_current_index(cell) + 1;
+        if (!IsA(entry->expr, Var) || position > columns)
+            return;
+        auto *column = reinterpret_cast<Var *>(entry->expr);
+        if (column->varno != INDEX_VAR) {
+            *scan_columns = lappend(*scan_columns, makeTargetEntry(entry->expr, static_cast<AttrNumber>(columns + 1),
+                                                                   pstrdup("passed"), false));
+            entry->expr = reinterpret_cast<Expr *>(
+                make_reference(INDEX_VAR, columns + 1, reinterpret_cast<Node *>(column)));
+            return;
+        }
+        if (column->varattno != position)
+            return;
     }
-    if (of_input != nullptr) {
-        auto *column = reinterpret_cast<Var *>(of_input->expr);
-        of_input->expr = reinterpret_cast<Expr *>(makeRelabelType(of_input->expr, column->vartype, column->vartypmod,
-                                                                  column->varcollid, COERCE_IMPLICIT_CAST));
-    }
-    return target_list;
 }
 
 FuncExpr *below(List *target_list, FuncExpr *call) {
@@ -492,13 +522,8 @@ List *values_in_place(List *expressions, const Calls &calls) {
         replace_expressions(reinterpret_cast<Node *>(expressions), calls.calls, values));
 }
 
-}  // namespace
-
-CustomScan *make_batch_node(Plan *input, List *target_list, List *filter, const Plan *like, int node_id, int flags) {
-    Calls calls;
-    collect_calls(reinterpret_cast<Node *>(filter), calls);
-    collect_calls(reinterpret_cast<Node *>(target_list), calls);
-
+CustomScan *make_node(Plan *input, List *target_list, List *filter, const Calls &calls, const Plan *like, int node_id,
+                      int flags) {
     CustomScan *node = makeNode(CustomScan);
     Plan *plan = &node->scan.plan;
     plan->startup_cost = like->startup_cost;
@@ -515,12 +540,36 @@ CustomScan *make_batch_node(Plan *input, List *target_list, List *filter, const 
     node->custom_scan_tlist = as_scan_columns(calls);
     if ((flags & batch_node_marks) != 0)
         node->custom_scan_tlist = lappend(node->custom_scan_tlist, mark_column(list_length(calls.calls)));
-    plan->targetlist = never_taken_for_values(plan->targetlist, node->custom_scan_tlist);
+    pass_column_of_input(plan->targetlist, &node->custom_scan_tlist);
     node->custom_exprs = list_make5(guard_expressions(calls), target_list, filter,
                                     makeNullConst(INT8OID, -1, InvalidOid), makeNullConst(INT8OID, -1, InvalidOid));
     node->custom_private = list_make1(makeInteger(flags));
     node->methods = &scan_methods;
     return node;
+}
+
+}  // namespace
+
+CustomScan *make_batch_node(Plan *input, List *target_list, List *filter, const Plan *like, int node_id, int flags) {
+    Calls calls;
+    collect_calls(reinterpret_cast<Node *>(filter), calls);
+    if (has_guards(calls))
+        flags |= batch_node_chooses;
+    collect_calls(reinterpret_cast<Node *>(target_list), calls);
+    return make_node(input, target_list, filter, calls, like, node_id, flags);
+}
+
+CustomScan *make_marking_node(Plan *input, const Calls &calls, int node_id) {
+    List *columns = make_references(input->targetlist);
+    const auto add = [&](void *value) {
+        columns = lappend(columns, makeTargetEntry(static_cast<Expr *>(value),
+                                                   static_cast<AttrNumber>(list_length(columns) + 1), nullptr, true));
+    };
+    const ListCell *cell;
+    foreach (cell, calls.calls)
+        add(lfirst(cell));
+    add(makeVar(INDEX_VAR, static_cast<AttrNumber>(list_length(calls.calls) + 1), BOOLOID, -1, InvalidOid, 0));
+    return make_node(input, columns, NIL, calls, input, node_id, batch_node_marks);
 }
 
 CustomScan *with_more_values(const Plan *plan, const Calls &calls) {
@@ -553,10 +602,6 @@ void bound_batch_node(Plan *plan, Node *limit, Node *offset) {
         lfirst(list_nth_cell(node->custom_exprs, 3)) = limit;
     if (offset != nullptr)
         lfirst(list_nth_cell(node->custom_exprs, 4)) = offset;
-}
-
-Var *make_mark_reference(int calls) {
-    return makeVar(INDEX_VAR, static_cast<AttrNumber>(calls + 1), BOOLOID, -1, InvalidOid, 0);
 }
 
 bool is_batch_node(const Plan *plan) {

@@ -11,6 +11,8 @@
 #include "plan_builder.h"
 
 extern "C" {
+#include "access/htup_details.h"
+#include "executor/executor.h"
 #include "jit/jit.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
@@ -68,16 +70,68 @@ Node *replace_within(Node *node, void *context) {
     return mutate_expression(node, replace_within, context);
 }
 
+void collect_of_evaluators(Plan *plan, EvaluatorContext &context) {
+    collect_within(node_of(plan->targetlist), &context);
+    collect_within(node_of(plan->qual), &context);
+}
+
+void replace_in_evaluators(Plan *plan, EvaluatorContext &context) {
+    context.from = context.calls.calls;
+    plan->targetlist = reinterpret_cast<List *>(replace_within(node_of(plan->targetlist), &context));
+    plan->qual = reinterpret_cast<List *>(replace_within(node_of(plan->qual), &context));
+}
+
+struct ColumnsContext {
+    int first;
+    Bitmapset *found;
+};
+
+bool find_columns(Node *node, void *context) {
+    if (node == nullptr)
+        return false;
+    auto *columns = static_cast<ColumnsContext *>(context);
+    if (IsA(node, Var) && reinterpret_cast<Var *>(node)->varno == OUTER_VAR &&
+        reinterpret_cast<Var *>(node)->varattno >= columns->first)
+        columns->found = bms_add_member(columns->found, reinterpret_cast<Var *>(node)->varattno - columns->first);
+    return walk_expression(node, find_columns, context);
+}
+
+// Those of `calls` that are arguments of other calls in the evaluators.
+Calls arguments_of_others(Plan *plan, const EvaluatorContext &evaluators) {
+    EvaluatorContext replaced = evaluators;
+    constexpr int first = MaxTupleAttributeNumber;  // of columns that stand for the calls and are no others
+    replaced.to = references_behind(first - 1, evaluators.calls.calls);
+    Plan trial = *plan;
+    replace_in_evaluators(&trial, replaced);
+    EvaluatorContext outer{evaluators.is_evaluator, {}, NIL, NIL};
+    collect_of_evaluators(&trial, outer);
+    ColumnsContext columns{first, nullptr};
+    find_columns(node_of(outer.calls.calls), &columns);
+    Calls arguments;
+    for (int call = -1; (call = bms_next_member(columns.found, call)) >= 0;) {
+        arguments.calls = lappend(arguments.calls, list_nth(evaluators.calls.calls, call));
+        arguments.guards = lappend(arguments.guards, list_nth(evaluators.calls.guards, call));
+    }
+    return arguments;
+}
+
+// An aggregate may be handed rows that it never gets to: the first of a group behind a LIMIT, those that enter no frame of
+// a window. So a row that fails is handed up, marked; unless the calls come along with others that are evaluated for each
+// row anyway.
 void lower(Rewriter &rewriter, Plan *plan, IsEvaluator is_evaluator) {
     for (;;) {  // once for each level of calls within calls
         EvaluatorContext context{is_evaluator, {}, NIL, NIL};
-        collect_within(node_of(plan->targetlist), &context);
-        collect_within(node_of(plan->qual), &context);
-        if (!move_below(rewriter, &plan->lefttree, context.calls, &context.to))
+        collect_of_evaluators(plan, context);
+        const Calls arguments = arguments_of_others(plan, context);
+        const bool last = arguments.calls == NIL;
+        if (!last)
+            context.calls = arguments;
+        if (!(last ? move_below_marked(rewriter, &plan->lefttree, context.calls, OUTER_VAR, &context.to)
+                   : move_below(rewriter, &plan->lefttree, context.calls, &context.to)))
             return;
-        context.from = context.calls.calls;
-        plan->targetlist = reinterpret_cast<List *>(replace_within(node_of(plan->targetlist), &context));
-        plan->qual = reinterpret_cast<List *>(replace_within(node_of(plan->qual), &context));
+        replace_in_evaluators(plan, context);
+        if (last)
+            return;
     }
 }
 
@@ -85,9 +139,12 @@ void lower(Rewriter &rewriter, Plan *plan, IsEvaluator is_evaluator) {
 
 void rewrite(Plan **slot, void *context);
 
-// A merge join goes back in its inner input, which CspBatch cannot.
+// A merge join goes back in its inner input, which CspBatch cannot, nor a Result above it.
 void rewrite_merge_join(Rewriter &rewriter, Plan *plan) {
-    if (is_batch_node(plan->righttree))
+    const Plan *inner = plan->righttree;
+    while (IsA(inner, Result) && inner->lefttree != nullptr)
+        inner = inner->lefttree;
+    if (is_batch_node(inner))
         plan->righttree = materialized(rewriter, plan->righttree);
 }
 
@@ -95,16 +152,18 @@ void rewrite_merge_join(Rewriter &rewriter, Plan *plan) {
 Node *open_classify_mutator(Node *node, void *context) {
     if (node == nullptr)
         return nullptr;
-    if (IsA(node, FuncExpr))
-        if (FuncExpr *opened = open_classify(reinterpret_cast<FuncExpr *>(node)))
-            return reinterpret_cast<Node *>(opened);
+    FuncExpr *opened = IsA(node, FuncExpr) ? open_classify(reinterpret_cast<FuncExpr *>(node)) : nullptr;
+    if (opened != nullptr) {
+        note_opened(static_cast<PlannedStmt *>(context), opened);
+        return reinterpret_cast<Node *>(opened);
+    }
     return mutate_expression(node, open_classify_mutator, context);
 }
 
 void lower_project_set(Rewriter &rewriter, Plan *plan) {
     List *as_written = plan->targetlist;
     const Plan *input = plan->lefttree;
-    plan->targetlist = reinterpret_cast<List *>(open_classify_mutator(node_of(plan->targetlist), nullptr));
+    plan->targetlist = reinterpret_cast<List *>(open_classify_mutator(node_of(plan->targetlist), rewriter.statement));
     lower(rewriter, plan, is_set_returning_function);
     if (plan->lefttree == input)
         plan->targetlist = as_written;
@@ -121,9 +180,10 @@ Plan *one_for_one_input(Plan *plan) {
     return IsA(plan, SubqueryScan) ? reinterpret_cast<SubqueryScan *>(plan)->subplan : nullptr;
 }
 
-// Below a LIMIT nothing more need be read than it asks for.
+// Below a LIMIT nothing more need be read than it asks for. Its numbers are evaluated once more for that.
 void bound_reading(const Limit *limit) {
-    if (limit->limitOption != LIMIT_OPTION_COUNT || limit->limitCount == nullptr)
+    if (limit->limitOption != LIMIT_OPTION_COUNT || limit->limitCount == nullptr ||
+        contain_volatile_functions(limit->limitCount) || contain_volatile_functions(limit->limitOffset))
         return;
     for (Plan *plan = limit->plan.lefttree; plan != nullptr; plan = one_for_one_input(plan))
         if (is_batch_node(plan) && plan->qual == NIL)
@@ -216,14 +276,13 @@ void batch_calls_of_plan(PlannedStmt *statement, int cursor_options) {
     find_last_node_id(&statement->planTree, &rewriter.last_node_id);
     visit_list(statement->subplans, find_last_node_id, &rewriter.last_node_id);
 
-    Plan *top = statement->planTree;
     hoist_subquery_calls(rewriter);
     rewrite(&statement->planTree, &rewriter);
     visit_list(statement->subplans, rewrite, &rewriter);
     bool below_gather = false;
     share_counters(&statement->planTree, &below_gather);
     reconsider_jit(rewriter);
-    if (statement->planTree != top && (cursor_options & CURSOR_OPT_SCROLL) != 0)
+    if ((cursor_options & CURSOR_OPT_SCROLL) != 0 && !ExecSupportsBackwardScan(statement->planTree))
         statement->planTree = materialized(rewriter, statement->planTree);
 }
 

@@ -35,11 +35,26 @@ bool is_nested(Node *expression, const Calls &innermost) {
     return has_calls(replace_expressions(expression, innermost.calls, references_behind(0, innermost.calls)));
 }
 
-// Calls that are arguments of others: a node of their own computes them.
+// Calls that are arguments of others: a node of their own computes them. They were found in what is evaluated next, and
+// there alone their guards hold.
 void add_inner_stage(Rewriter &rewriter, Pipeline &pipeline, const Calls &calls) {
     const int columns = list_length(pipeline.input->targetlist);
     pipeline.input = with_values(rewriter, pipeline.input, calls, pipeline.flags);
-    replace_in_pipeline(pipeline, calls.calls, references_behind(columns, calls.calls));
+    List *values = references_behind(columns, calls.calls);
+    if (pipeline.filter == NIL) {
+        replace_in_pipeline(pipeline, calls.calls, values);
+        return;
+    }
+    Node *next = replace_expressions(node_of(linitial(pipeline.filter)), calls.calls, values);
+    List *always = NIL, *values_of_always = NIL;
+    const ListCell *call, *guard, *value;
+    forthree (call, calls.calls, guard, calls.guards, value, values)
+        if (lfirst(guard) == nullptr) {
+            always = lappend(always, lfirst(call));
+            values_of_always = lappend(values_of_always, lfirst(value));
+        }
+    replace_in_pipeline(pipeline, always, values_of_always);
+    linitial(pipeline.filter) = next;
 }
 
 // Takes the clauses that one stage can evaluate off the filter; `calls` becomes theirs.
@@ -54,14 +69,15 @@ List *take_stage(Pipeline &pipeline, Calls &calls) {
     return stage;
 }
 
-// Those of `calls` that are still needed after a stage: kept as columns.
+// Those of `calls` that are still needed after a stage: kept as columns. What the stage has not asked for in each row may
+// not be asked for later either, and is left to whoever asks.
 Calls needed_again(const Pipeline &pipeline, const Calls &calls) {
     Calls later, again;
     collect_calls(node_of(pipeline.target_list), later);
     collect_calls(node_of(pipeline.filter), later);
-    const ListCell *cell;
-    foreach (cell, calls.calls)
-        if (position_of(later.calls, lfirst(cell)) >= 0) {
+    const ListCell *cell, *guard;
+    forboth (cell, calls.calls, guard, calls.guards)
+        if (lfirst(guard) == nullptr && position_of(later.calls, lfirst(cell)) >= 0) {
             again.calls = lappend(again.calls, lfirst(cell));
             again.guards = lappend(again.guards, nullptr);
         }

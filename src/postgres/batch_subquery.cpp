@@ -49,9 +49,13 @@ int count_mentions(const char *plan_text, int plan_id) {
 
 // A call in the subquery's own terms, as one more argument at a place that runs it.
 void pass_call(SubPlan *run, const FunctionScanCalls &calls, const List *parameters) {
-    const ListCell *call, *parameter;
-    forboth (call, calls.outer.calls, parameter, parameters) {
-        run->args = lappend(run->args, lfirst(call));
+    // Copies of a SubPlan, one for each partition, share this list.
+    run->parParam = list_copy(run->parParam);
+    run->args = list_copy(run->args);
+    const ListCell *call, *guard, *parameter;
+    forthree (call, calls.outer.calls, guard, calls.outer.guards, parameter, parameters) {
+        auto *value = static_cast<Expr *>(lfirst(call));
+        run->args = lappend(run->args, lfirst(guard) ? guarded(value, node_of(lfirst(guard))) : value);
         run->parParam = lappend_int(run->parParam, lfirst_node(Param, parameter)->paramid);
     }
 }
@@ -64,7 +68,7 @@ void hoist(Rewriter &rewriter, Plan *plan, FunctionScan *scan, const List *runs)
     const ListCell *cell;
     foreach (cell, runs) {
         auto *calls = static_cast<FunctionScanCalls *>(palloc(sizeof(FunctionScanCalls)));
-        *calls = find_function_scan_calls(scan, passed_by(lfirst_node(SubPlan, cell)));
+        *calls = find_function_scan_calls(rewriter, scan, passed_by(lfirst_node(SubPlan, cell)));
         if (calls->inner == NIL ||
             (calls_of_runs != NIL &&
              !equal(calls->inner, static_cast<FunctionScanCalls *>(linitial(calls_of_runs))->inner))) {

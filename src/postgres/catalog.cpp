@@ -21,6 +21,7 @@ char *csp_model_setting = nullptr;
 namespace {
 
 uint64 generation = 1;
+uint64 setting_changes = 0;
 Oid model_table = InvalidOid;  // csp.model, once it has been looked up
 
 // Oid of csp.model, whose relcache invalidation stands for every change of the catalogue:
@@ -187,7 +188,12 @@ Resolution look_up(const std::string &model) {
 
 uint64 catalog_generation() { return generation; }
 
-void forget_resolutions() { ++generation; }
+uint64 model_setting_changes() { return setting_changes; }
+
+void note_model_setting() {
+    ++setting_changes;
+    ++generation;  // what "no model named" meant
+}
 
 void register_catalog_callbacks() {
     CacheRegisterRelcacheCallback(on_relation_change, Datum(0));

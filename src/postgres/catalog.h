@@ -12,8 +12,9 @@ namespace csp::server {
 // a deploy of any session, a role's membership, a dropped extension. Never 0.
 uint64 catalog_generation();
 
-// Moves the generation on; for a change of the setting csp.model.
-void forget_resolutions();
+// Moves whenever the setting csp.model is set, and the generation with it.
+uint64 model_setting_changes();
+void note_model_setting();
 
 // Registers the callbacks that move the generation on. Once, from _PG_init.
 void register_catalog_callbacks();

@@ -21,7 +21,7 @@ int csp_batch_size = 1024;
 namespace {
 
 // Another default model: what "no model named" meant is no longer true.
-void on_model_setting(const char *, void *) { forget_resolutions(); }
+void on_model_setting(const char *, void *) { note_model_setting(); }
 
 void define_settings() {
     DefineCustomStringVariable("csp.model", "Model that functions use when none is named.",

@@ -56,23 +56,28 @@ bool find_parameters(Node *node, void *context) {
     return false;
 }
 
-// A call in terms of what is passed; null if it is not about that alone.
-FuncExpr *outer_call(const Passed &passed, FuncExpr *call) {
+// An expression in terms of what is passed; null if it is not about that alone.
+Node *outer_expression(const Passed &passed, Node *expression) {
     Uses uses{&passed};
-    find_parameters(reinterpret_cast<Node *>(call->args), &uses);
+    find_parameters(expression, &uses);
     if (uses.others || uses.parameters == NIL)
         return nullptr;
-    return reinterpret_cast<FuncExpr *>(
-        replace_expressions(reinterpret_cast<Node *>(call), uses.parameters, uses.values));
+    return replace_expressions(expression, uses.parameters, uses.values);
 }
 
 // csp_classify about what is passed, at the top of a function's expression, gives way to a call that can be batched.
-void open_function(RangeTblFunction *function, const Passed &passed) {
+void open_function(PlannedStmt *statement, RangeTblFunction *function, const Passed &passed) {
     if (!IsA(function->funcexpr, FuncExpr))
         return;
     FuncExpr *opened = open_classify(reinterpret_cast<FuncExpr *>(function->funcexpr));
-    if (opened != nullptr && outer_call(passed, linitial_node(FuncExpr, opened->args)) != nullptr)
-        function->funcexpr = reinterpret_cast<Node *>(opened);
+    if (opened == nullptr)
+        return;
+    Calls calls;
+    collect_calls(reinterpret_cast<Node *>(opened), calls);
+    if (calls.calls == NIL || outer_expression(passed, static_cast<Node *>(linitial(calls.calls))) == nullptr)
+        return;
+    note_opened(statement, opened);
+    function->funcexpr = reinterpret_cast<Node *>(opened);
 }
 
 Param *new_parameter(PlannedStmt *statement, Node *value) {
@@ -105,23 +110,24 @@ FunctionScan *find_function_scan(Plan *plan) {
     return reinterpret_cast<FunctionScan *>(plan);
 }
 
-FunctionScanCalls find_function_scan_calls(FunctionScan *scan, const Passed &passed) {
+FunctionScanCalls find_function_scan_calls(Rewriter &rewriter, FunctionScan *scan, const Passed &passed) {
     FunctionScanCalls found;
     const ListCell *cell;
+    Calls calls;
     foreach (cell, scan->functions) {
         auto *function = static_cast<RangeTblFunction *>(lfirst(cell));
-        open_function(function, passed);
-        Calls calls;
+        open_function(rewriter.statement, function, passed);
         collect_calls(function->funcexpr, calls);
-        const ListCell *call, *guard;
-        forboth (call, calls.calls, guard, calls.guards) {
-            FuncExpr *moved = lfirst(guard) == nullptr ? outer_call(passed, lfirst_node(FuncExpr, call)) : nullptr;
-            if (moved == nullptr || position_of(found.inner, lfirst(call)) >= 0)
-                continue;
-            found.inner = lappend(found.inner, lfirst(call));
-            found.outer.calls = lappend(found.outer.calls, moved);
-            found.outer.guards = lappend(found.outer.guards, nullptr);
-        }
+    }
+    const ListCell *call, *guard;
+    forboth (call, calls.calls, guard, calls.guards) {
+        Node *moved = outer_expression(passed, static_cast<Node *>(lfirst(call)));
+        Node *condition = lfirst(guard) ? outer_expression(passed, static_cast<Node *>(lfirst(guard))) : nullptr;
+        if (moved == nullptr || (lfirst(guard) != nullptr && condition == nullptr))
+            continue;
+        found.inner = lappend(found.inner, lfirst(call));
+        found.outer.calls = lappend(found.outer.calls, moved);
+        found.outer.guards = lappend(found.outer.guards, condition);
     }
     return found;
 }

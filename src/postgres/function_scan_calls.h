@@ -23,7 +23,7 @@ struct FunctionScanCalls {
 };
 
 // Finds the calls. Rewrites csp_classify in the scan, which changes nothing yet.
-FunctionScanCalls find_function_scan_calls(FunctionScan *scan, const Passed &passed);
+FunctionScanCalls find_function_scan_calls(Rewriter &rewriter, FunctionScan *scan, const Passed &passed);
 
 // Replaces the calls by new parameters, which are returned: whoever runs `plan`, which runs the scan, has to pass them.
 List *replace_by_parameters(Rewriter &rewriter, Plan *plan, FunctionScan *scan, const FunctionScanCalls &calls);

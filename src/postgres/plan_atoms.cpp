@@ -49,6 +49,8 @@ Node *above_atoms(Node *expression, List *atoms) {
 }
 
 bool has_calls_above(Node *expression) {
+    if (!mentions_call(expression))
+        return false;  // which nearly all nodes of a large plan are
     List *atoms = NIL;
     collect_atoms(expression, &atoms);
     return has_calls(above_atoms(expression, atoms));

@@ -5,13 +5,13 @@
 #include "plan_volatility.h"
 
 extern "C" {
+#include "access/htup_details.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/cost.h"
+#include "utils/syscache.h"
 }
 
 namespace csp::server {
-
-namespace {
 
 // CASE WHEN guard THEN value END
 Expr *guarded(Expr *value, Node *guard) {
@@ -29,7 +29,69 @@ Expr *guarded(Expr *value, Node *guard) {
     return reinterpret_cast<Expr *>(expression);
 }
 
+namespace {
+
+bool note_function(Node *node, void *statement) {
+    if (node == nullptr)
+        return false;
+    if (IsA(node, FuncExpr)) {
+        PlanInvalItem *item = makeNode(PlanInvalItem);
+        item->cacheId = PROCOID;
+        item->hashValue = GetSysCacheHashValue1(PROCOID, ObjectIdGetDatum(reinterpret_cast<FuncExpr *>(node)->funcid));
+        auto *plan = static_cast<PlannedStmt *>(statement);
+        plan->invalItems = lappend(plan->invalItems, item);
+    }
+    return walk_expression(node, note_function, statement);
+}
+
 }  // namespace
+
+void note_opened(PlannedStmt *statement, FuncExpr *opened) {
+    statement->dependsOnRole = true;
+    note_function(reinterpret_cast<Node *>(opened), statement);
+}
+
+namespace {
+
+void count_call_cost(Rewriter &rewriter, const CustomScan *node) {
+    QualCost cost;
+    cost_qual_eval(&cost, node->custom_scan_tlist, nullptr);
+    rewriter.call_cost += cost.per_tuple * outerPlan(node)->plan_rows;
+}
+
+// CASE WHEN marked THEN call ELSE value END
+Expr *value_or_call(Var *marked, Expr *call, Var *value) {
+    CaseWhen *branch = makeNode(CaseWhen);
+    branch->expr = reinterpret_cast<Expr *>(copy_node(marked));
+    branch->result = call;
+    branch->location = -1;
+    CaseExpr *expression = makeNode(CaseExpr);
+    expression->casetype = value->vartype;
+    expression->casecollid = value->varcollid;
+    expression->args = list_make1(branch);
+    expression->defresult = reinterpret_cast<Expr *>(value);
+    expression->location = -1;
+    return reinterpret_cast<Expr *>(expression);
+}
+
+// Expressions about an input as the node above it writes them, whatever that calls its columns: about OUTER_VAR.
+struct Renaming {
+    int from;
+};
+
+Node *as_outer(Node *node, void *context) {
+    if (node == nullptr)
+        return nullptr;
+    if (!IsA(node, Var) || reinterpret_cast<Var *>(node)->varno != static_cast<Renaming *>(context)->from)
+        return mutate_expression(node, as_outer, context);
+    Var *column = copy_node(reinterpret_cast<Var *>(node));
+    column->varno = OUTER_VAR;
+    return reinterpret_cast<Node *>(column);
+}
+
+}  // namespace
+
+bool may_be_kept(const List *target_list, int more) { return list_length(target_list) + more <= MaxTupleAttributeNumber; }
 
 void visit_list(List *plans, PlanVisitor visit, void *context) {
     ListCell *cell;
@@ -53,9 +115,7 @@ void visit_children(Plan *plan, PlanVisitor visit, void *context) {
 
 Plan *add_batch_node(Rewriter &rewriter, Plan *input, List *target_list, List *filter, const Plan *like, int flags) {
     CustomScan *node = make_batch_node(input, target_list, filter, like, ++rewriter.last_node_id, flags);
-    QualCost cost;
-    cost_qual_eval(&cost, node->custom_scan_tlist, nullptr);
-    rewriter.call_cost += cost.per_tuple * input->plan_rows;
+    count_call_cost(rewriter, node);
     return &node->scan.plan;
 }
 
@@ -97,12 +157,38 @@ List *references_behind(int columns, const List *calls) {
 }
 
 bool move_below(Rewriter &rewriter, Plan **input, const Calls &calls, List **references) {
-    if (calls.calls == NIL || !may_read_ahead(rewriter.statement, *input))
+    if (calls.calls == NIL || !may_be_kept((*input)->targetlist, list_length(calls.calls) + 1) ||
+        !may_read_ahead(rewriter.statement, *input))
         return false;
     const int columns = list_length((*input)->targetlist);
     CustomScan *known = with_more_values(*input, calls);
     *input = known ? &known->scan.plan : with_values(rewriter, *input, calls);
     *references = references_behind(columns, calls.calls);
+    return true;
+}
+
+bool move_below_marked(Rewriter &rewriter, Plan **input, const Calls &calls, int varno, List **values) {
+    if (calls.calls == NIL || !may_be_kept((*input)->targetlist, list_length(calls.calls) + 1) ||
+        !may_read_ahead(rewriter.statement, *input))
+        return false;
+    if (CustomScan *known = varno == OUTER_VAR ? with_more_values(*input, calls) : nullptr) {
+        *values = references_behind(list_length((*input)->targetlist), calls.calls);
+        *input = &known->scan.plan;
+        return true;
+    }
+    Renaming renaming{varno};
+    const Calls below{reinterpret_cast<List *>(as_outer(node_of(calls.calls), &renaming)),
+                      reinterpret_cast<List *>(as_outer(node_of(calls.guards), &renaming))};
+    int column = list_length((*input)->targetlist);
+    CustomScan *node = make_marking_node(*input, below, ++rewriter.last_node_id);
+    count_call_cost(rewriter, node);
+    *input = &node->scan.plan;
+    Var *marked = makeVar(varno, static_cast<AttrNumber>(column + list_length(calls.calls) + 1), BOOLOID, -1, InvalidOid, 0);
+    *values = NIL;
+    const ListCell *cell;
+    foreach (cell, calls.calls)
+        *values = lappend(*values, value_or_call(marked, static_cast<Expr *>(lfirst(cell)),
+                                                 make_reference(varno, ++column, node_of(lfirst(cell)))));
     return true;
 }
 

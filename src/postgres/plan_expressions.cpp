@@ -18,16 +18,42 @@ struct Circumstances {
     bool unknown = false;    // or it depends on something that cannot be evaluated ahead
 };
 
-void collect(Node *node, const Circumstances &when, Calls &calls);
+// What has been collected, and how often calls were met: also those that were known already.
+struct Collection {
+    Calls calls;
+    int met = 0;
+};
 
-// Whether there is a query function at all. Unlike has_calls this looks at each node once, however deep conditions nest.
-bool has_query_function(Node *node, void *context) {
+void collect(Node *node, const Circumstances &when, Collection &collection);
+
+// Notes the calls at a place of which it is not known whether it is evaluated.
+bool refuse(Node *node, void *collection) {
+    if (node == nullptr)
+        return false;
+    List **refused = &static_cast<Collection *>(collection)->calls.refused;
+    BatchFunction function;
+    if (IsA(node, FuncExpr) && find_batch_function(reinterpret_cast<FuncExpr *>(node)->funcid, &function) &&
+        position_of(*refused, node) < 0)
+        *refused = lappend(*refused, node);
+    return walk_expression(node, refuse, collection);
+}
+
+// A value under a guard would be used there too, where the guard need not hold.
+void take_off_refused(Calls &calls) {
+    for (int i = list_length(calls.calls) - 1; i >= 0 && calls.refused != NIL; --i)
+        if (list_nth(calls.guards, i) != nullptr && position_of(calls.refused, list_nth(calls.calls, i)) >= 0) {
+            calls.calls = list_delete_nth_cell(list_copy(calls.calls), i);
+            calls.guards = list_delete_nth_cell(list_copy(calls.guards), i);
+        }
+}
+
+bool mentions_call_walker(Node *node, void *) {
     if (node == nullptr)
         return false;
     BatchFunction function;
     if (IsA(node, FuncExpr) && find_batch_function(reinterpret_cast<FuncExpr *>(node)->funcid, &function))
         return true;
-    return walk_expression(node, has_query_function, context);
+    return walk_expression(node, mentions_call_walker, nullptr);
 }
 
 // Worth evaluating twice: a small part of what a call costs, which it may save.
@@ -41,7 +67,7 @@ bool is_cheap(Node *condition) {
 // Whether a condition may be evaluated ahead, beside its evaluation in place. (An error in it marks the row.)
 bool may_guard(Node *condition) {
     return !contain_volatile_functions(condition) && !contain_subplans(condition) && !contain_agg_clause(condition) &&
-           !contain_window_function(condition) && !has_query_function(condition, nullptr) && is_cheap(condition);
+           !contain_window_function(condition) && !mentions_call(condition) && is_cheap(condition);
 }
 
 Circumstances also_when(const Circumstances &when, Node *condition) {
@@ -95,7 +121,7 @@ Node *tested(Node *condition, BoolTestType type) {
 }
 
 // CASE: a result under its own condition and the failure of those before.
-void collect_case(CaseExpr *expression, Circumstances when, Calls &calls) {
+void collect_case(CaseExpr *expression, Circumstances when, Collection &calls) {
     collect(reinterpret_cast<Node *>(expression->arg), when, calls);
     const ListCell *cell;
     foreach (cell, expression->args) {
@@ -108,44 +134,52 @@ void collect_case(CaseExpr *expression, Circumstances when, Calls &calls) {
     collect(reinterpret_cast<Node *>(expression->defresult), when, calls);
 }
 
-void collect_coalesce(CoalesceExpr *expression, Circumstances when, Calls &calls) {
+void collect_coalesce(CoalesceExpr *expression, Circumstances when, Collection &calls) {
     const ListCell *cell;
     foreach (cell, expression->args) {
         auto *argument = static_cast<Node *>(lfirst(cell));
         collect(argument, when, calls);
-        when = also_when(when, null_test(argument));
+        if (lnext(expression->args, cell) != nullptr)
+            when = also_when(when, null_test(argument));
     }
 }
 
-void collect_boolean(BoolExpr *expression, Circumstances when, Calls &calls) {
+void collect_boolean(BoolExpr *expression, Circumstances when, Collection &calls) {
     const ListCell *cell;
     foreach (cell, expression->args) {
         auto *argument = static_cast<Node *>(lfirst(cell));
         collect(argument, when, calls);
+        if (lnext(expression->args, cell) == nullptr)
+            return;
         when = also_when(when, boolean_test(argument, expression->boolop == AND_EXPR ? IS_NOT_FALSE : IS_NOT_TRUE));
     }
 }
 
 // Arguments of an aggregate are evaluated for the rows that its filter lets through. What an ordered-set aggregate
 // takes besides is evaluated once a group.
-void collect_aggregate(Aggref *aggregate, const Circumstances &when, Calls &calls) {
+void collect_aggregate(Aggref *aggregate, const Circumstances &when, Collection &calls) {
     auto *filter = reinterpret_cast<Node *>(aggregate->aggfilter);
     collect(filter, when, calls);
     collect(reinterpret_cast<Node *>(aggregate->args),
             filter ? also_when(when, boolean_test(filter, IS_TRUE)) : when, calls);
+    refuse(reinterpret_cast<Node *>(aggregate->aggdirectargs), &calls);
 }
 
 // Of a window function only aggregates are certain to look at each row.
-void collect_window_function(WindowFunc *function, const Circumstances &when, Calls &calls) {
-    if (!function->winagg)
+void collect_window_function(WindowFunc *function, const Circumstances &when, Collection &calls) {
+    if (!function->winagg) {
+        refuse(reinterpret_cast<Node *>(function), &calls);
         return;
+    }
     auto *filter = reinterpret_cast<Node *>(function->aggfilter);
     collect(filter, when, calls);
     collect(reinterpret_cast<Node *>(function->args), filter ? also_when(when, boolean_test(filter, IS_TRUE)) : when,
             calls);
 }
 
-void add_call(FuncExpr *call, const Circumstances &when, Calls &calls) {
+void add_call(FuncExpr *call, const Circumstances &when, Collection &collection) {
+    Calls &calls = collection.calls;
+    ++collection.met;
     Node *guard = when.conditions == NIL ? nullptr
                                          : reinterpret_cast<Node *>(make_ands_explicit(list_copy(when.conditions)));
     const int known = position_of(calls.calls, call);
@@ -161,12 +195,12 @@ void add_call(FuncExpr *call, const Circumstances &when, Calls &calls) {
                        : makeBoolExpr(OR_EXPR, list_make2(other, guard), -1);
 }
 
-void collect_function(FuncExpr *call, const Circumstances &when, Calls &calls) {
+void collect_function(FuncExpr *call, const Circumstances &when, Collection &calls) {
     auto *arguments = reinterpret_cast<Node *>(call->args);
+    const int met = calls.met;
     collect(arguments, when, calls);
     BatchFunction function;
-    if (!find_batch_function(call->funcid, &function) || function.kind == CallKind::classify ||
-        has_query_function(arguments, nullptr))
+    if (!find_batch_function(call->funcid, &function) || function.kind == CallKind::classify || calls.met > met)
         return;
     if (!contain_volatile_functions(arguments) && !contain_subplans(arguments) && !contain_agg_clause(arguments) &&
         !contain_window_function(arguments))
@@ -175,7 +209,7 @@ void collect_function(FuncExpr *call, const Circumstances &when, Calls &calls) {
 
 struct WalkContext {
     const Circumstances *when;
-    Calls *calls;
+    Collection *calls;
 };
 
 bool collect_walker(Node *node, void *context) {
@@ -184,15 +218,31 @@ bool collect_walker(Node *node, void *context) {
     return false;
 }
 
-void collect_children(Node *node, const Circumstances &when, Calls &calls) {
+void collect_children(Node *node, const Circumstances &when, Collection &calls) {
     WalkContext context{&when, &calls};
     walk_expression(node, collect_walker, &context);
 }
 
-void collect(Node *node, const Circumstances &when, Calls &calls) {
-    if (node == nullptr || when.unknown)
+// A part that is evaluated whenever its expression is, and one that may be evaluated less often, or more.
+void collect_part(void *part, void *other, const Circumstances &when, Collection &calls) {
+    collect(static_cast<Node *>(part), when, calls);
+    refuse(static_cast<Node *>(other), &calls);
+}
+
+void collect_subscripting(SubscriptingRef *reference, const Circumstances &when, Collection &calls) {
+    collect_part(reference->refexpr, reference->refupperindexpr, when, calls);
+    collect_part(nullptr, reference->reflowerindexpr, when, calls);
+    collect_part(nullptr, reference->refassgnexpr, when, calls);
+}
+
+void collect(Node *node, const Circumstances &when, Collection &calls) {
+    if (node == nullptr)
         return;
     check_stack_depth();
+    if (when.unknown) {
+        refuse(node, &calls);
+        return;
+    }
     switch (nodeTag(node)) {
         case T_FuncExpr: return collect_function(reinterpret_cast<FuncExpr *>(node), when, calls);
         case T_CaseExpr: return collect_case(reinterpret_cast<CaseExpr *>(node), when, calls);
@@ -204,11 +254,13 @@ void collect(Node *node, const Circumstances &when, Calls &calls) {
         case T_Aggref: return collect_aggregate(reinterpret_cast<Aggref *>(node), when, calls);
         case T_WindowFunc: return collect_window_function(reinterpret_cast<WindowFunc *>(node), when, calls);
         case T_SubPlan:  // its test expression is evaluated as often as the subquery has rows
-            return collect(reinterpret_cast<Node *>(reinterpret_cast<SubPlan *>(node)->args), when, calls);
+            return collect_part(reinterpret_cast<SubPlan *>(node)->args, reinterpret_cast<SubPlan *>(node)->testexpr,
+                                when, calls);
         case T_SubscriptingRef:  // subscripts are not evaluated for a null array
-            return collect(reinterpret_cast<Node *>(reinterpret_cast<SubscriptingRef *>(node)->refexpr), when, calls);
+            return collect_subscripting(reinterpret_cast<SubscriptingRef *>(node), when, calls);
         case T_ArrayCoerceExpr:
-            return collect(reinterpret_cast<Node *>(reinterpret_cast<ArrayCoerceExpr *>(node)->arg), when, calls);
+            return collect_part(reinterpret_cast<ArrayCoerceExpr *>(node)->arg,
+                                reinterpret_cast<ArrayCoerceExpr *>(node)->elemexpr, when, calls);
         // These evaluate all that they hold, in whatever order.
         case T_List:
         case T_TargetEntry:
@@ -227,7 +279,7 @@ void collect(Node *node, const Circumstances &when, Calls &calls) {
         case T_NullTest:
         case T_BooleanTest:
         case T_CoerceToDomain: return collect_children(node, when, calls);
-        default: return;
+        default: refuse(node, &calls);
     }
 }
 
@@ -263,7 +315,14 @@ bool same_place(const FuncExpr *a, const FuncExpr *b) {
 
 }  // namespace
 
-void collect_calls(Node *expression, Calls &calls) { collect(expression, Circumstances{}, calls); }
+void collect_calls(Node *expression, Calls &calls) {
+    Collection collection{calls};
+    collect(expression, Circumstances{}, collection);
+    calls = collection.calls;
+    take_off_refused(calls);
+}
+
+bool mentions_call(Node *expression) { return mentions_call_walker(expression, nullptr); }
 
 bool has_calls(Node *expression) {
     Calls calls;

@@ -17,6 +17,7 @@ namespace csp::server {
 struct Calls {
     List *calls = NIL;   // of FuncExpr
     List *guards = NIL;  // as many
+    List *refused = NIL; // calls that were met where it is not known whether they are evaluated
 };
 
 // Adds the innermost calls in `expression` (a node or a list) that can be evaluated ahead: those whose arguments are
@@ -24,6 +25,9 @@ struct Calls {
 void collect_calls(Node *expression, Calls &calls);
 
 bool has_calls(Node *expression);
+
+// Whether it holds a query function anywhere, be it one that can be evaluated ahead or not.
+bool mentions_call(Node *expression);
 
 // Whether one of them names no model, so that the setting csp.model decides.
 bool has_call_without_model(Node *expression);
