@@ -52,7 +52,6 @@ struct TrainedVersion {
     TrainedModel model;
     double seconds = 0;
     std::string device, torch_version, blas_name;
-    std::optional<EpochMetrics> last_metrics;
 };
 int publish(int64 run, const StoredRun &stored, const TrainingRows &rows, const TrainedVersion &trained);
 

@@ -147,10 +147,8 @@ private:
     // Keeps the figures of finished epochs and writes what has gathered from time to time.
     void note(const Progress &progress) {
         last_progress_ = progress;
-        if (progress.epoch_finished) {
+        if (progress.epoch_finished)
             pending_metrics_.push_back(progress.metrics);
-            trained_.last_metrics = progress.metrics;
-        }
         if (now_seconds() - last_write_ < progress_interval_seconds)
             return;
         write_transaction([&] {

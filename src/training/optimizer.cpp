@@ -44,4 +44,10 @@ double scheduled_rate(Schedule schedule, double initial, double decay, int epoch
     return initial * 0.5 * (1 + std::cos(pi * epoch / epochs));
 }
 
+double warmup_factor(double share, int64_t batch, int64_t batches) {
+    const double length = std::ceil(share * static_cast<double>(batches));
+    const double done = static_cast<double>(batch + 1);
+    return done < length ? done / length : 1;
+}
+
 }  // namespace csp

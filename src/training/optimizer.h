@@ -38,4 +38,8 @@ private:
 // The learning rate of an epoch (from 0) of `epochs`.
 double scheduled_rate(Schedule schedule, double initial, double decay, int epoch, int epochs);
 
+// By which a warm-up over a share of `batches` multiplies it in one of them (from 0): in even
+// steps up to 1, and 1 from then on.
+double warmup_factor(double share, int64_t batch, int64_t batches);
+
 }  // namespace csp

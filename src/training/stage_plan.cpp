@@ -70,7 +70,7 @@ void require_rows(const StagePlan &plan, const char *what) {
 StagePlan plan_pretraining(const TrainingOptions &options, const TrainingData &data) {
     StagePlan plan{
         Stage::pretraining,       {}, {}, options.batch_size, options.pretrain_epochs, options.pretrain_learning_rate,
-        options.pretrain_schedule};
+        options.pretrain_schedule, options.pretrain_warmup};
     for (std::size_t i = 0; i < data.rows; ++i) {
         const bool held_out = data.validation && data.validation[i];
         (held_out ? plan.validation : plan.training).push_back(static_cast<int64_t>(i));
@@ -95,7 +95,7 @@ void require_two_classes(const StagePlan &plan, const TrainingData &data) {
 
 StagePlan plan_supervised(const TrainingOptions &options, const TrainingData &data) {
     StagePlan plan{Stage::supervised, {}, {}, options.fine_tune_batch_size, options.epochs, options.learning_rate,
-                   options.schedule};
+                   options.schedule, options.warmup};
     for (std::size_t i = 0; i < data.rows; ++i) {
         if (data.classes[i] < 0) continue;
         const bool held_out = data.validation && data.validation[i];

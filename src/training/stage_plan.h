@@ -16,6 +16,7 @@ struct StagePlan {
     int epochs = 0;
     double learning_rate = 0;
     Schedule schedule = Schedule::constant;
+    double warmup = 0;
 };
 
 // The architecture of the options with what only the data tells: image_dim and class_count,

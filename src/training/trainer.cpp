@@ -6,11 +6,12 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <limits>
 
 #include "../encoder/error.h"
 #include "batch_losses.h"
+#include "best_epoch.h"
 #include "device.h"
+#include "epoch_sums.h"
 #include "make_trainer.h"
 #include "network.h"
 #include "optimizer.h"
@@ -22,30 +23,9 @@
 namespace csp {
 namespace {
 
-constexpr double not_applicable = std::numeric_limits<double>::quiet_NaN();
-
 double seconds_since(std::chrono::steady_clock::time_point start) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
-
-// The mean of what was added; NaN of nothing.
-class Mean {
-public:
-    void add(double value, double weight = 1) { sum_ += value * weight, weight_ += weight; }
-    void add(const at::Tensor &scalar) {
-        if (scalar.defined()) add(scalar.item<double>());
-    }
-    double value() const { return weight_ > 0 ? sum_ / weight_ : not_applicable; }
-
-private:
-    double sum_ = 0, weight_ = 0;
-};
-
-struct EpochSums {
-    Mean loss, in_batch, negative, dropout, validation_loss, validation_top1;
-    double seconds = 0, training_seconds = 0;
-    int64_t training_rows = 0;
-};
 
 class TwoStageTrainer : public Trainer {
 public:
@@ -77,7 +57,7 @@ public:
         return guarded([&] {
             TensorMap tensors = network_.tensors();
             tensors.insert(position_tensors_.begin(), position_tensors_.end());
-            return TrainedModel{config_, std::move(tensors)};
+            return TrainedModel{config_, std::move(tensors), best_.metrics()};
         });
     }
 
@@ -94,6 +74,7 @@ private:
         adam_.add(network_.encoder(), pretraining ? 1 : options_.encoder_learning_rate);
         if (!pretraining) adam_.add(network_.head(), 1);
         sampler_ = std::make_unique<RowSampler>(options_, plan().training, data_.classes);
+        best_ = BestEpoch(options_.patience, options_.keep_best);
         epoch_ = 0;
         start_epoch();
     }
@@ -103,8 +84,14 @@ private:
         sums_ = {};
         batch_ = 0;
         validated_ = 0;
-        learning_rate_ =
-            scheduled_rate(plan().schedule, plan().learning_rate, options_.learning_rate_decay, epoch_, plan().epochs);
+    }
+
+    // All epochs of a stage have as many batches.
+    double learning_rate() const {
+        const int64_t batches = current_->batches();
+        const double rate = scheduled_rate(plan().schedule, plan().learning_rate, options_.learning_rate_decay, epoch_,
+                                           plan().epochs);
+        return rate * warmup_factor(plan().warmup, epoch_ * batches + batch_, plan().epochs * batches);
     }
 
     // The smallest unit of work: a portion of the position features, a training batch or a
@@ -131,6 +118,7 @@ private:
         last_loss_ = loss.item<double>();
         if (!std::isfinite(last_loss_)) throw_diverged();
         loss.backward();
+        learning_rate_ = learning_rate();
         adam_.step(learning_rate_);
         network_.limit_logit_scale();
         sums_.loss.add(last_loss_);
@@ -204,10 +192,16 @@ private:
                             sums_.validation_loss.value(),
                             sums_.validation_top1.value(),
                             sums_.seconds};
-        if (++epoch_ < plan().epochs)
+        best_.note(progress.metrics, network_);
+        if (++epoch_ < plan().epochs && !best_.out_of_patience())
             start_epoch();
-        else if (++stage_ < plans_.size())
-            start_stage();
+        else
+            finish_stage();
+    }
+
+    void finish_stage() {
+        best_.restore(network_);
+        if (++stage_ < plans_.size()) start_stage();
     }
 
     [[noreturn]] void throw_diverged() const {
@@ -232,6 +226,7 @@ private:
     BatchLosses losses_;
     Adam adam_;
     RandomStream order_;
+    BestEpoch best_{0, false};  // of the stage
 
     std::size_t stage_ = 0;  // of plans_; past the end: finished
     int epoch_ = 0;          // of the stage, from 0
@@ -239,7 +234,7 @@ private:
     std::unique_ptr<Epoch> current_;
     int64_t batch_ = 0;          // of the epoch: trained on so far
     std::size_t validated_ = 0;  // validation rows looked at so far
-    double learning_rate_ = 0;
+    double learning_rate_ = 0;  // of the last batch
     double last_loss_ = not_applicable;
     double step_seconds_ = 0;  // of the last step
     EpochSums sums_;

@@ -39,7 +39,7 @@ inline const char *to_string(Stage stage) { return stage == Stage::pretraining ?
 struct EpochMetrics {
     Stage stage = Stage::pretraining;
     int epoch = 0;  // from 1
-    double learning_rate = 0;
+    double learning_rate = 0;  // of its last batch
     double loss = 0;           // mean over the epoch's batches
     double loss_in_batch = 0;  // the three terms of pre-training, unweighted
     double loss_negative = 0;
@@ -63,7 +63,8 @@ struct Progress {
 
 struct TrainedModel {
     ModelConfig config;
-    TensorMap tensors;  // by the names of encoder/model.h
+    TensorMap tensors;     // by the names of encoder/model.h
+    EpochMetrics metrics;  // of the epoch whose weights these are
 };
 
 // A run of both stages, driven in slices so that the caller can answer interrupts between
@@ -101,7 +102,7 @@ struct TrainingLibrary {
     int (*cuda_devices)();
 };
 
-constexpr int training_library_version = 2;
+constexpr int training_library_version = 3;
 
 }  // namespace csp
 
