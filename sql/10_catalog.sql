@@ -75,7 +75,10 @@ CREATE TABLE csp.run (
     pid int,
     version bigint REFERENCES csp.model_version ON DELETE SET NULL,
     created timestamptz NOT NULL DEFAULT clock_timestamp(),
+    queued timestamptz NOT NULL DEFAULT clock_timestamp(),  -- last: csp_resume queues a run again
+    resumed int NOT NULL DEFAULT 0,                         -- how often
     started timestamptz,
+    checkpoint timestamptz,                                 -- when the last was written
     finished timestamptz,
     sqlstate text,
     message text,
@@ -98,6 +101,16 @@ CREATE TABLE csp.run_metric (
     PRIMARY KEY (run, stage, epoch)
 );
 
+-- The last checkpoint of a run that has not succeeded, in parts as model_weights. Not in the dump: it goes with the
+-- rows, threads and libraries of this server.
+CREATE TABLE csp.run_checkpoint (
+    run bigint REFERENCES csp.run ON DELETE CASCADE,
+    part int,
+    data bytea NOT NULL,
+    PRIMARY KEY (run, part)
+);
+ALTER TABLE csp.run_checkpoint ALTER COLUMN data SET STORAGE EXTERNAL;
+
 SELECT pg_catalog.pg_extension_config_dump('csp.model', '');
 SELECT pg_catalog.pg_extension_config_dump('csp.model_version', '');
 SELECT pg_catalog.pg_extension_config_dump('csp.model_version_id_seq', '');
@@ -114,6 +127,7 @@ ALTER TABLE csp.model_weights ENABLE ROW LEVEL SECURITY;
 ALTER TABLE csp.model_class ENABLE ROW LEVEL SECURITY;
 ALTER TABLE csp.run ENABLE ROW LEVEL SECURITY;
 ALTER TABLE csp.run_metric ENABLE ROW LEVEL SECURITY;
+ALTER TABLE csp.run_checkpoint ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY visible ON csp.model FOR SELECT USING (pg_catalog.pg_has_role(owner, 'USAGE'));
 CREATE POLICY visible ON csp.model_version FOR SELECT
@@ -125,8 +139,11 @@ CREATE POLICY visible ON csp.model_class FOR SELECT
 CREATE POLICY visible ON csp.run FOR SELECT USING (pg_catalog.pg_has_role(owner, 'USAGE'));
 CREATE POLICY visible ON csp.run_metric FOR SELECT
     USING (EXISTS (SELECT FROM csp.run r WHERE r.id = run_metric.run));
+CREATE POLICY visible ON csp.run_checkpoint FOR SELECT
+    USING (EXISTS (SELECT FROM csp.run r WHERE r.id = run_checkpoint.run));
 
-GRANT SELECT ON csp.model, csp.model_version, csp.model_weights, csp.model_class, csp.run, csp.run_metric TO PUBLIC;
+GRANT SELECT ON csp.model, csp.model_version, csp.model_weights, csp.model_class, csp.run, csp.run_metric,
+    csp.run_checkpoint TO PUBLIC;
 
 -- Every change of a name is told to all backends, which cache what names mean.
 CREATE FUNCTION csp.catalog_changed() RETURNS trigger
@@ -144,7 +161,7 @@ COMMENT ON FUNCTION csp.run_is_alive(bigint) IS
 -- its lock within moments of being queued.
 CREATE FUNCTION csp.current_state(run csp.run) RETURNS csp.run_state
     LANGUAGE SQL VOLATILE PARALLEL RESTRICTED
-    RETURN CASE WHEN (run.state = 'running' OR run.state = 'queued' AND run.created < clock_timestamp() - interval '1 minute')
+    RETURN CASE WHEN (run.state = 'running' OR run.state = 'queued' AND run.queued < clock_timestamp() - interval '1 minute')
                      AND NOT csp.run_is_alive(run.id)
                 THEN 'crashed' ELSE run.state END;
 COMMENT ON FUNCTION csp.current_state(csp.run) IS
@@ -171,6 +188,7 @@ CREATE VIEW csp.runs WITH (security_invoker = true) AS
            csp.current_state(r) AS state,
            r.phase, r.epoch, r.epochs, r.loss, r.rows_per_second, r.rows_read, r.rows_skipped, r.rows_unlabelled,
            r.device, r.memory_estimate, r.pid, r.owner, r.source, r.options, r.created, r.started, r.finished,
+           r.resumed, r.checkpoint,
            r.sqlstate, r.message, r.detail, r.hint
     FROM csp.run r LEFT JOIN csp.model_version v ON v.id = r.version;
 COMMENT ON VIEW csp.runs IS 'training runs: state, progress, and why a run failed';

@@ -2,6 +2,7 @@
 #include "model_publication.h"
 
 #include "spi.h"
+#include "training_checkpoint.h"
 #include "training_run.h"
 
 #include "../encoder/model.h"
@@ -105,6 +106,7 @@ int publish(int64 run, const StoredRun &stored, const TrainingRows &rows, const 
     insert_weights(version, file);
     insert_classes(version, rows.labels, rows.label_rows);
     deploy_version(stored.request.model, version);
+    delete_checkpoint(run);
     spi_execute("UPDATE csp.run SET state = 'succeeded', phase = NULL, version = $2, "
                 "finished = pg_catalog.clock_timestamp() WHERE id OPERATOR(pg_catalog.=) $1",
                 SpiArguments().add(run).add(version));

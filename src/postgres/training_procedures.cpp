@@ -51,19 +51,18 @@ void require_login(Oid role) {
                        "Use RESET ROLE to train as a role that may log in, or ALTER ROLE ... LOGIN.");
 }
 
-void require_session_that_can_train(FunctionCallInfo fcinfo) {
+void require_session_that_can_train(FunctionCallInfo fcinfo, const std::string &procedure) {
     if (RecoveryInProgress())
-        throw SqlError(ERRCODE_READ_ONLY_SQL_TRANSACTION, "cannot execute csp_train during recovery",
+        throw SqlError(ERRCODE_READ_ONLY_SQL_TRANSACTION, "cannot execute " + procedure + " during recovery",
                        "This server is a standby.", "Train on the primary; the model will arrive here by replication.");
     auto *context = reinterpret_cast<CallContext *>(fcinfo->context);
     if (context == nullptr || !IsA(context, CallContext) || context->atomic)
-        throw SqlError(ERRCODE_ACTIVE_SQL_TRANSACTION, "csp_train cannot run inside a transaction block",
+        throw SqlError(ERRCODE_ACTIVE_SQL_TRANSACTION, procedure + " cannot run inside a transaction block",
                        "It commits the run before the training worker starts.",
-                       "CALL csp_train outside BEGIN ... COMMIT, functions, and procedures with a SET clause.");
+                       "CALL it outside BEGIN ... COMMIT, functions, and procedures with a SET clause.");
     if (XactReadOnly)
-        throw SqlError(ERRCODE_READ_ONLY_SQL_TRANSACTION, "cannot execute csp_train in a read-only transaction", {},
+        throw SqlError(ERRCODE_READ_ONLY_SQL_TRANSACTION, "cannot execute " + procedure + " in a read-only transaction", {},
                        "SET transaction_read_only = off, or default_transaction_read_only = off.");
-    require_login(GetUserId());
 }
 
 // ---- csp_train --------------------------------------------------------------------------
@@ -109,22 +108,27 @@ void announce_result(int64 run) {
     }
 }
 
+// Commits the run with the registration of its worker, and waits: for the start at least.
+void launch(int64 run, const std::string &model, Oid user, bool wait) {
+    BackgroundWorkerHandle *handle = start_training_worker(run, model, user);
+    server_call([] { SPI_commit(); });
+    wait_for_start(handle, run);
+    if (wait) {
+        wait_for_end(handle, run);
+        announce_result(run);
+    }
+}
+
 int64 train(FunctionCallInfo fcinfo) {
-    require_session_that_can_train(fcinfo);
+    require_session_that_can_train(fcinfo, "csp_train");
+    require_login(GetUserId());
     RunRequest request = request_from_arguments(fcinfo);
     bool wait = PG_ARGISNULL(arg_wait) || PG_GETARG_BOOL(arg_wait);
 
     server_call([] { SPI_connect_ext(SPI_OPT_NONATOMIC); });
     check_request(fcinfo, request);
     int64 run = insert_run(request);
-    BackgroundWorkerHandle *handle = start_training_worker(run, request.model);
-    server_call([] { SPI_commit(); });
-
-    wait_for_start(handle, run);
-    if (wait) {
-        wait_for_end(handle, run);
-        announce_result(run);
-    }
+    launch(run, request.model, GetUserId(), wait);
     server_call([] { SPI_finish(); });
     return run;
 }
@@ -161,11 +165,33 @@ VisibleRun find_run(int64 run) {
 
 bool is_under_way(const VisibleRun &run) { return run.state == "queued" || run.state == "running"; }
 
+void require_membership(const VisibleRun &run) {
+    if (!server_call([&] { return has_privs_of_role(GetUserId(), run.owner); }))
+        throw SqlError(ERRCODE_INSUFFICIENT_PRIVILEGE, "must be a member of the role that owns the training run");
+}
+
+void resume(FunctionCallInfo fcinfo) {
+    require_session_that_can_train(fcinfo, "csp_resume");
+    if (PG_ARGISNULL(0))
+        throw SqlError(ERRCODE_NULL_VALUE_NOT_ALLOWED, "run must not be NULL");
+    int64 run = PG_GETARG_INT64(0);
+    bool wait = PG_ARGISNULL(1) || PG_GETARG_BOOL(1);
+
+    server_call([] { SPI_connect_ext(SPI_OPT_NONATOMIC); });
+    require_membership(find_run(run));
+    RunToResume found = queue_again(run);
+    require_login(found.owner);
+    require_model_rights(found.model, found.owner);
+    launch(run, found.model, found.owner, wait);
+    server_call([] { SPI_finish(); });
+}
+
 }  // namespace
 
 extern "C" {
 
 PG_FUNCTION_INFO_V1(csp_train);
+PG_FUNCTION_INFO_V1(csp_resume);
 PG_FUNCTION_INFO_V1(csp_cancel);
 PG_FUNCTION_INFO_V1(csp_wait);
 PG_FUNCTION_INFO_V1(csp_run_is_alive);
@@ -175,13 +201,20 @@ Datum csp_train(PG_FUNCTION_ARGS) {
     return guard([&] { return run_as_record(fcinfo, train(fcinfo)); });
 }
 
+// csp_resume(run, wait)
+Datum csp_resume(PG_FUNCTION_ARGS) {
+    return guard([&]() -> Datum {
+        resume(fcinfo);
+        PG_RETURN_NULL();
+    });
+}
+
 // csp_cancel(run) -> boolean
 Datum csp_cancel(PG_FUNCTION_ARGS) {
     return guard([&]() -> Datum {
         int64 id = PG_GETARG_INT64(0);
         VisibleRun run = with_spi([&] { return find_run(id); });
-        if (!server_call([&] { return has_privs_of_role(GetUserId(), run.owner); }))
-            throw SqlError(ERRCODE_INSUFFICIENT_PRIVILEGE, "must be a member of the role that owns the training run");
+        require_membership(run);
         // The state says running only while a worker holds the run's lock, so the pid is its.
         bool signalled = run.state == "running" && run.pid > 0 && kill(run.pid, SIGINT) == 0;
         PG_RETURN_BOOL(signalled);

@@ -149,8 +149,37 @@ void record_metrics(int64 run, const EpochMetrics &metrics) {
                          metrics.loss_dropout, metrics.validation_loss, metrics.validation_top1, metrics.seconds})
         arguments.add_nan_as_null(value);
     write("INSERT INTO csp.run_metric (run, stage, epoch, learning_rate, loss, loss_in_batch, loss_negative, "
-          "loss_dropout, validation_loss, validation_top1, seconds) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+          "loss_dropout, validation_loss, validation_top1, seconds) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) "
+          // A resumed run comes by epochs that it had finished after its checkpoint.
+          "ON CONFLICT (run, stage, epoch) DO UPDATE SET (learning_rate, loss, loss_in_batch, loss_negative, "
+          "loss_dropout, validation_loss, validation_top1, seconds) = (excluded.learning_rate, excluded.loss, "
+          "excluded.loss_in_batch, excluded.loss_negative, excluded.loss_dropout, excluded.validation_loss, "
+          "excluded.validation_top1, excluded.seconds)",
           std::move(arguments));
+}
+
+void delete_metrics(int64 run) {
+    write("DELETE FROM csp.run_metric WHERE run OPERATOR(pg_catalog.=) $1", SpiArguments().add(run));
+}
+
+RunToResume queue_again(int64 run) {
+    SpiRows rows = write("SELECT r.model, r.owner::pg_catalog.oid, r.state::pg_catalog.text FROM csp.run r "
+                         "WHERE r.id OPERATOR(pg_catalog.=) $1 FOR UPDATE",
+                         SpiArguments().add(run));
+    if (rows.count() == 0)
+        throw SqlError(ERRCODE_UNDEFINED_OBJECT, "training run " + std::to_string(run) + " has been deleted");
+    bool is_null;
+    RunToResume found{rows.text(0, 1), DatumGetObjectId(rows.datum(0, 2, is_null))};
+    std::string state = rows.text(0, 3);
+    if (state == "succeeded" || state == "queued" || (state == "running" && run_is_alive(run)))
+        throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                       "training run " + std::to_string(run) + (state == "succeeded" ? " has " : " is ") + state,
+                       "Only a run that has crashed, failed or been cancelled can be resumed.");
+    write("UPDATE csp.run SET state = 'queued', phase = NULL, pid = NULL, started = NULL, finished = NULL, "
+          "sqlstate = NULL, message = NULL, detail = NULL, hint = NULL, queued = pg_catalog.clock_timestamp(), "
+          "resumed = resumed OPERATOR(pg_catalog.+) 1 WHERE id OPERATOR(pg_catalog.=) $1",
+          SpiArguments().add(run));
+    return found;
 }
 
 void mark_failed(int64 run, const RunFailure &failure) {

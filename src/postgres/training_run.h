@@ -35,6 +35,17 @@ void record_device(int64 run, const std::string &device);
 void record_progress(int64 run, const Progress &progress);
 void record_metrics(int64 run, const EpochMetrics &metrics);
 
+// Of all epochs.
+void delete_metrics(int64 run);
+
+// Makes a run that has ended badly a queued one again. Throws
+// SqlError(object_not_in_prerequisite_state) for any other.
+struct RunToResume {
+    std::string model;
+    Oid owner;
+};
+RunToResume queue_again(int64 run);
+
 // How a run ended, if not well.
 struct RunFailure {
     const char *state;  // failed, cancelled or crashed

@@ -7,6 +7,7 @@
 #include "training_worker.h"
 
 #include "spi.h"
+#include "training_checkpoint.h"
 #include "training_library.h"
 #include "training_run.h"
 #include "training_settings.h"
@@ -79,10 +80,17 @@ void apply_settings(const std::vector<std::string> &settings) {
     });
 }
 
+// What a run that is cancelled leaves behind, to be written once its transaction has been aborted.
+struct LastWords {
+    std::vector<EpochMetrics> metrics;
+    std::string checkpoint;
+};
+
 // Everything of one run, from reading to publishing.
 class TrainingRun {
 public:
-    TrainingRun(int64 run, StoredRun stored) : run_(run), stored_(std::move(stored)) {}
+    TrainingRun(int64 run, StoredRun stored, LastWords &last_words)
+        : run_(run), stored_(std::move(stored)), last_words_(last_words) {}
 
     void execute() {
         started_ = now_seconds();
@@ -120,23 +128,59 @@ private:
         const TrainingLibrary &library = training_library();
         if (std::string warning = library.blas_warning(); !warning.empty())
             server_call([&] { ereport(WARNING, (errmsg("%s", warning.c_str()))); });
-        std::unique_ptr<Trainer> trainer = make_trainer(library);
+        std::unique_ptr<Trainer> trainer = make_trainer(library, checkpoint_to_go_on_from());
         trained_.device = trainer->device();
         trained_.torch_version = library.torch_version();
         trained_.blas_name = library.blas_name();
         write_transaction([&] { record_device(run_, trained_.device); });
 
-        Progress progress;
-        while (advance(*trainer, progress)) {
-            note(progress);
-            check_for_interrupts();
+        last_checkpoint_ = now_seconds();
+        try {
+            train_with(*trainer);
+        } catch (const ServerError &) {  // a cancel, most likely: between two steps of the trainer
+            if (writes_checkpoints())
+                last_words_ = {std::move(pending_metrics_), take_checkpoint(*trainer)};
+            throw;
         }
         trained_.model = trainer->finish();
     }
 
-    std::unique_ptr<Trainer> make_trainer(const TrainingLibrary &library) {
+    void train_with(Trainer &trainer) {
+        Progress progress;
+        while (advance(trainer, progress)) {
+            note(progress);
+            if (writes_checkpoints() && now_seconds() - last_checkpoint_ >= stored_.request.options.checkpoint_seconds)
+                write_checkpoint(take_checkpoint(trainer));
+            check_for_interrupts();
+        }
+    }
+
+    // Without one the run starts anew, whatever an interrupted one has left behind.
+    std::string checkpoint_to_go_on_from() {
+        std::string checkpoint;
+        write_transaction([&] {
+            checkpoint = load_checkpoint(run_);
+            if (checkpoint.empty())
+                delete_metrics(run_);
+        });
+        return checkpoint;
+    }
+
+    bool writes_checkpoints() const { return stored_.request.options.checkpoint_seconds > 0; }
+
+    static std::string take_checkpoint(const Trainer &trainer) {
+        SignalBlock no_signals;
+        return trainer.checkpoint();
+    }
+
+    void write_checkpoint(const std::string &checkpoint) {
+        write_with_metrics([&] { store_checkpoint(run_, checkpoint); });
+        last_checkpoint_ = now_seconds();
+    }
+
+    std::unique_ptr<Trainer> make_trainer(const TrainingLibrary &library, const std::string &checkpoint) {
         SignalBlock no_signals;  // LibTorch starts threads
-        return library.make_trainer(stored_.request.options, data_);
+        return library.make_trainer(stored_.request.options, data_, checkpoint);
     }
 
     static bool advance(Trainer &trainer, Progress &progress) {
@@ -151,24 +195,25 @@ private:
             pending_metrics_.push_back(progress.metrics);
         if (now_seconds() - last_write_ < progress_interval_seconds)
             return;
-        write_transaction([&] {
-            record_progress(run_, progress);
-            write_metrics();
-        });
+        write_with_metrics([&] { record_progress(run_, progress); });
         last_write_ = now_seconds();
     }
 
-    void write_metrics() {
-        for (const EpochMetrics &metrics : pending_metrics_)
-            record_metrics(run_, metrics);
+    // One transaction that also writes the figures that have gathered: so no checkpoint is ahead of them.
+    template <typename Body>
+    void write_with_metrics(Body &&body) {
+        write_transaction([&] {
+            for (const EpochMetrics &metrics : pending_metrics_)
+                record_metrics(run_, metrics);
+            body();
+        });
         pending_metrics_.clear();
     }
 
     void publish_model() {
         trained_.seconds = now_seconds() - started_;
-        write_transaction([&] {
+        write_with_metrics([&] {
             record_progress(run_, last_progress_);
-            write_metrics();
             publish(run_, stored_, rows_, trained_);
         });
     }
@@ -182,6 +227,8 @@ private:
     Progress last_progress_;
     double started_ = 0;
     double last_write_ = 0;
+    double last_checkpoint_ = 0;
+    LastWords &last_words_;
 };
 
 // The run, once the transaction that queued it has committed; nothing if it was rolled back.
@@ -192,8 +239,14 @@ std::optional<StoredRun> wait_for_run(const WorkerArguments &arguments) {
     return stored;
 }
 
-void record_failure(int64 run, const RunFailure &failure) {
-    write_transaction([&] { mark_failed(run, failure); });
+void record_failure(int64 run, const RunFailure &failure, const LastWords &last_words) {
+    write_transaction([&] {
+        mark_failed(run, failure);
+        for (const EpochMetrics &metrics : last_words.metrics)
+            record_metrics(run, metrics);
+        if (!last_words.checkpoint.empty())
+            store_checkpoint(run, last_words.checkpoint);
+    });
 }
 
 void execute_run(const WorkerArguments &arguments) {
@@ -201,11 +254,12 @@ void execute_run(const WorkerArguments &arguments) {
     if (!stored)
         return;
     RunFailure failure;
+    LastWords last_words;
     try {
         lock_run(arguments.run);
         apply_settings(stored->settings);
         write_transaction([&] { mark_running(arguments.run); });
-        TrainingRun(arguments.run, std::move(*stored)).execute();
+        TrainingRun(arguments.run, std::move(*stored), last_words).execute();
         return;
     } catch (...) {
         failure = describe_failure();
@@ -216,7 +270,7 @@ void execute_run(const WorkerArguments &arguments) {
     }
     HOLD_INTERRUPTS();  // a second cancel must not keep the first from being recorded
     server_call([] { AbortOutOfAnyTransaction(); });
-    record_failure(arguments.run, failure);
+    record_failure(arguments.run, failure, last_words);
     RESUME_INTERRUPTS();
     server_call([&] {
         ereport(LOG, (errmsg("training run %lld ended: %s", (long long)arguments.run, failure.message.c_str())));
@@ -235,7 +289,7 @@ void set_up_process(const WorkerArguments &arguments) {
 
 }  // namespace
 
-BackgroundWorkerHandle *start_training_worker(int64 run, const std::string &model) {
+BackgroundWorkerHandle *start_training_worker(int64 run, const std::string &model, Oid user) {
     return server_call([&] {
         BackgroundWorker worker{};
         worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
@@ -247,7 +301,7 @@ BackgroundWorkerHandle *start_training_worker(int64 run, const std::string &mode
         snprintf(worker.bgw_name, sizeof(worker.bgw_name), "csp_ext training of model %s", model.c_str());
         snprintf(worker.bgw_type, sizeof(worker.bgw_type), "csp_ext training worker");
 
-        WorkerArguments arguments{MyDatabaseId, GetUserId(), GetTopTransactionId(), run};
+        WorkerArguments arguments{MyDatabaseId, user, GetTopTransactionId(), run};
         static_assert(sizeof(arguments) <= BGW_EXTRALEN, "worker arguments must fit into bgw_extra");
         std::memcpy(worker.bgw_extra, &arguments, sizeof(arguments));
 

@@ -17,8 +17,8 @@ struct WorkerArguments {
     int64 run;
 };
 
-// Registers a worker for the run. Throws SqlError(configuration_limit_exceeded) if
+// Registers a worker that executes the run as `user`. Throws SqlError(configuration_limit_exceeded) if
 // max_worker_processes are all in use.
-BackgroundWorkerHandle *start_training_worker(int64 run, const std::string &model);
+BackgroundWorkerHandle *start_training_worker(int64 run, const std::string &model, Oid user);
 
 }  // namespace csp::server

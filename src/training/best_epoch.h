@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "checkpoint.h"
 #include "network.h"
 #include "trainer.h"
 
@@ -16,7 +17,7 @@ public:
 
     // An epoch has ended and left the network as it is now. One without a validation loss is
     // no better than another.
-    void note(const EpochMetrics &metrics, Network &network);
+    void note(const EpochMetrics &metrics, const Network &network);
 
     bool out_of_patience() const { return patience_ > 0 && epochs_since_ >= patience_; }
 
@@ -25,6 +26,9 @@ public:
 
     // Of the epoch whose weights are kept.
     const EpochMetrics &metrics() const { return keeps_best() ? best_ : last_; }
+
+    void save(CheckpointWriter &checkpoint) const;
+    void load(const CheckpointReader &checkpoint, const Network &network);
 
 private:
     bool keeps_best() const { return keep_ && encoder_.defined(); }

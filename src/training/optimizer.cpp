@@ -5,6 +5,8 @@
 #include <c10/core/GradMode.h>
 
 #include <cmath>
+#include <limits>
+#include <string>
 
 namespace csp {
 
@@ -32,6 +34,22 @@ void Adam::update(State &state, double learning_rate) {
     state.square.mul_(beta2).addcmul_(gradient, gradient, 1 - beta2);
     const at::Tensor denominator = state.square.sqrt().div_(std::sqrt(correction2)).add_(eps);
     state.group.values.addcdiv_(state.mean, denominator, -learning_rate / correction1);
+}
+
+void Adam::save(CheckpointWriter &checkpoint) const {
+    checkpoint.add_integer("steps", steps_);
+    for (std::size_t i = 0; i < states_.size(); ++i) {
+        checkpoint.add_tensor("mean." + std::to_string(i), states_[i].mean);
+        checkpoint.add_tensor("square." + std::to_string(i), states_[i].square);
+    }
+}
+
+void Adam::load(const CheckpointReader &checkpoint) {
+    steps_ = checkpoint.integer("steps", 0, std::numeric_limits<int64_t>::max());
+    for (std::size_t i = 0; i < states_.size(); ++i) {
+        checkpoint.read_tensor("mean." + std::to_string(i), states_[i].mean);
+        checkpoint.read_tensor("square." + std::to_string(i), states_[i].square);
+    }
 }
 
 double scheduled_rate(Schedule schedule, double initial, double decay, int epoch, int epochs) {

@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "checkpoint.h"
 #include "network.h"
 #include "options.h"
 
@@ -21,6 +22,10 @@ public:
 
     void zero_gradients();
     void step(double learning_rate);
+
+    // Moments and number of steps, not the parameters.
+    void save(CheckpointWriter &checkpoint) const;
+    void load(const CheckpointReader &checkpoint);
 
 private:
     struct State {

@@ -79,6 +79,7 @@ struct TrainingOptions {
     double validation_fraction = 0.1;
     int patience = 0;        // epochs without a lower validation loss that end a stage; 0: none do
     bool keep_best = false;  // end a stage with the weights of the epoch of lowest validation loss
+    double checkpoint_seconds = 180;  // between two checkpoints, which the caller of the trainer takes; 0: none
     int64_t seed = 0;
     std::string device = "auto";  // auto, cpu, cuda, cuda:N
     int threads = 1;              // of LibTorch and BLAS

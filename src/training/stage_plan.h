@@ -12,6 +12,7 @@ namespace csp {
 struct StagePlan {
     Stage stage = Stage::pretraining;
     RowIds training, validation;
+    std::size_t epoch_rows = 0;  // of training, that an epoch goes through
     int batch_size = 0;
     int epochs = 0;
     double learning_rate = 0;

@@ -10,12 +10,14 @@
 #include "../encoder/error.h"
 #include "batch_losses.h"
 #include "best_epoch.h"
+#include "checkpoint.h"
 #include "device.h"
 #include "epoch_sums.h"
 #include "make_trainer.h"
 #include "network.h"
 #include "optimizer.h"
 #include "position_tensors.h"
+#include "run_identity.h"
 #include "samples.h"
 #include "stage_plan.h"
 #include "torch_guard.h"
@@ -41,6 +43,18 @@ public:
         start_stage();
     }
 
+    // Goes on from a checkpoint in place of the start.
+    void restore(const std::string &bytes) {
+        const CheckpointReader checkpoint(bytes);
+        require_same_run(checkpoint, options_, data_);
+        checkpoint.read_tensor("encoder", network_.encoder().values);
+        checkpoint.read_tensor("head", network_.head().values);
+        stage_ = static_cast<std::size_t>(checkpoint.integer("stage", 0, static_cast<int64_t>(plans_.size())));
+        if (stage_ < plans_.size()) restore_stage(checkpoint);
+        best_ = BestEpoch(options_.patience, options_.keep_best);
+        best_.load(checkpoint, network_);
+    }
+
     bool advance(double seconds, Progress &progress) override {
         return guarded([&] {
             if (stage_ == plans_.size()) return false;
@@ -61,6 +75,19 @@ public:
         });
     }
 
+    std::string checkpoint() const override {
+        return guarded([&] {
+            CheckpointWriter checkpoint;
+            save_run(options_, data_, checkpoint);
+            checkpoint.add_tensor("encoder", network_.encoder().values);
+            checkpoint.add_tensor("head", network_.head().values);
+            checkpoint.add_integer("stage", static_cast<int64_t>(stage_));
+            best_.save(checkpoint);
+            if (stage_ < plans_.size()) save_stage(checkpoint);
+            return checkpoint.bytes();
+        });
+    }
+
     std::string device() const override {
         return guarded([&] { return device_.device().str(); });
     }
@@ -75,11 +102,43 @@ private:
         if (!pretraining) adam_.add(network_.head(), 1);
         sampler_ = std::make_unique<RowSampler>(options_, plan().training, data_.classes);
         best_ = BestEpoch(options_.patience, options_.keep_best);
+        stage_seconds_ = 0;
+        stage_rows_ = 0;
         epoch_ = 0;
         start_epoch();
     }
 
+    void save_stage(CheckpointWriter &checkpoint) const {
+        checkpoint.add_integer("epoch", epoch_);
+        checkpoint.add_integer("batch", batch_);
+        checkpoint.add_integer("validated", static_cast<int64_t>(validated_));
+        checkpoint.add_number("learning_rate", learning_rate_);
+        checkpoint.add_number("last_loss", last_loss_);
+        checkpoint.add_stream("epoch_order", epoch_order_);
+        checkpoint.add_stream("order", order_);
+        losses_.save(checkpoint);
+        adam_.save(checkpoint);
+        sums_.save(checkpoint);
+    }
+
+    void restore_stage(const CheckpointReader &checkpoint) {
+        start_stage();
+        epoch_ = static_cast<int>(checkpoint.integer("epoch", 0, plan().epochs - 1));
+        checkpoint.read_stream("epoch_order", order_);
+        start_epoch();
+        batch_ = checkpoint.integer("batch", 0, current_->batches());
+        validated_ = static_cast<std::size_t>(
+            checkpoint.integer("validated", 0, static_cast<int64_t>(rows_to_validate())));
+        learning_rate_ = checkpoint.number("learning_rate");
+        last_loss_ = checkpoint.number("last_loss");
+        checkpoint.read_stream("order", order_);
+        losses_.load(checkpoint);
+        adam_.load(checkpoint);
+        sums_.load(checkpoint);
+    }
+
     void start_epoch() {
+        epoch_order_ = order_;
         current_ = std::make_unique<Epoch>(sampler_->draw(order_), plan().batch_size, order_);
         sums_ = {};
         batch_ = 0;
@@ -106,6 +165,7 @@ private:
             validate_batch();
         step_seconds_ = seconds_since(start);
         sums_.seconds += step_seconds_;
+        stage_seconds_ += step_seconds_;
         if (training) sums_.training_seconds += step_seconds_;
         report(progress);
         if (!encoding && batch_ == current_->batches() && validated_ == rows_to_validate()) finish_epoch(progress);
@@ -123,6 +183,7 @@ private:
         network_.limit_logit_scale();
         sums_.loss.add(last_loss_);
         sums_.training_rows += static_cast<int64_t>(rows.size());
+        stage_rows_ += static_cast<int64_t>(rows.size());
         ++batch_;
     }
 
@@ -178,6 +239,17 @@ private:
         progress.loss = last_loss_;
         progress.rows_per_second =
             sums_.training_seconds > 0 ? static_cast<double>(sums_.training_rows) / sums_.training_seconds : 0;
+        progress.seconds_left = seconds_left();
+    }
+
+    // A row of a later stage is taken to cost what one of this stage does, validation included.
+    double seconds_left() const {
+        if (stage_rows_ == 0) return not_applicable;
+        const auto rows_of = [](const StagePlan &p) { return static_cast<double>(p.epoch_rows) * p.epochs; };
+        const double done = epoch_ + static_cast<double>(batch_) / static_cast<double>(current_->batches());
+        double rows = rows_of(plan()) * (1 - done / plan().epochs);
+        for (std::size_t later = stage_ + 1; later < plans_.size(); ++later) rows += rows_of(plans_[later]);
+        return rows * stage_seconds_ / static_cast<double>(stage_rows_);
     }
 
     void finish_epoch(Progress &progress) {
@@ -225,7 +297,7 @@ private:
     Network network_;
     BatchLosses losses_;
     Adam adam_;
-    RandomStream order_;
+    RandomStream order_, epoch_order_ = order_;  // now, and when the epoch's rows were drawn
     BestEpoch best_{0, false};  // of the stage
 
     std::size_t stage_ = 0;  // of plans_; past the end: finished
@@ -238,21 +310,26 @@ private:
     double last_loss_ = not_applicable;
     double step_seconds_ = 0;  // of the last step
     EpochSums sums_;
+    double stage_seconds_ = 0;  // of this process in this stage, and its rows: the pace
+    int64_t stage_rows_ = 0;
 };
 
 }  // namespace
 
-std::unique_ptr<Trainer> make_trainer(const TrainingOptions &options, const TrainingData &data) {
-    return guarded([&] { return make_trainer_on(tensor_options(options.device), options, data); });
+std::unique_ptr<Trainer> make_trainer(const TrainingOptions &options, const TrainingData &data,
+                                      const std::string &checkpoint) {
+    return guarded([&] { return make_trainer_on(tensor_options(options.device), options, data, checkpoint); });
 }
 
 std::unique_ptr<Trainer> make_trainer_on(const at::TensorOptions &device, const TrainingOptions &options,
-                                         const TrainingData &data) {
+                                         const TrainingData &data, const std::string &checkpoint) {
     return guarded([&]() -> std::unique_ptr<Trainer> {
         validate(options);
         check_rows(data);
         prepare_process(options.threads);
-        return std::make_unique<TwoStageTrainer>(device, options, data);
+        auto trainer = std::make_unique<TwoStageTrainer>(device, options, data);
+        if (!checkpoint.empty()) trainer->restore(checkpoint);
+        return trainer;
     });
 }
 

@@ -30,6 +30,7 @@ struct TrainingData {
     const uint8_t *validation = nullptr;  // rows; 1: held out of training; null: none are
     const TensorMap *initial = nullptr;   // tensors of a model to go on from, by the names of
                                           // encoder/model.h; null: start anew
+    const std::vector<std::string> *labels = nullptr;  // names of the classes: a checkpoint goes with them
 };
 
 enum class Stage { pretraining, supervised };
@@ -57,6 +58,7 @@ struct Progress {
     int64_t batch = 0, batches = 0;  // of the epoch
     double loss = 0;                 // of the last batch
     double rows_per_second = 0;
+    double seconds_left = 0;  // of the whole run at the pace of this stage so far; NaN before there is any
     bool epoch_finished = false;  // then metrics is set
     EpochMetrics metrics;
 };
@@ -85,6 +87,10 @@ public:
     // model has no labels.
     virtual TrainedModel finish() = 0;
 
+    // The run as it stands between two calls of advance(), as bytes: a trainer that is made from
+    // them, with the same options and data, goes on to the same model, to the bit.
+    virtual std::string checkpoint() const = 0;
+
     // "cpu", "cuda:0", ...
     virtual std::string device() const = 0;
 };
@@ -92,8 +98,11 @@ public:
 struct TrainingLibrary {
     int version;  // training_library_version when both were compiled together
     // Validates data against options; throws Error(invalid_data) for fewer rows than a run
-    // needs or one class only.
-    std::unique_ptr<Trainer> (*make_trainer)(const TrainingOptions &options, const TrainingData &data);
+    // needs or one class only. checkpoint: of a trainer to go on from; empty: start anew. Throws
+    // Error(data_corrupted) for bytes that are no checkpoint or one of a run with other options,
+    // Error(invalid_data) if the rows are others.
+    std::unique_ptr<Trainer> (*make_trainer)(const TrainingOptions &options, const TrainingData &data,
+                                             const std::string &checkpoint);
     // Versions of LibTorch and BLAS, number of CUDA devices; and, if BLAS is the slow
     // reference one, a sentence that says so.
     std::string (*torch_version)();

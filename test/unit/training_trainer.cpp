@@ -460,6 +460,25 @@ TEST(Trainer, SlicesAreShort) {
     EXPECT_GT(slices, 3);
 }
 
+TEST(Trainer, EstimatesTheTimeThatIsLeft) {
+    const ToyData toy(300);
+    TrainingOptions options = small_options();
+    options.pretrain_epochs = options.epochs = 2;
+    const auto trainer = make_trainer(options, toy.view());
+    Progress progress;
+    trainer->advance(0, progress);
+    EXPECT_TRUE(std::isnan(progress.seconds_left)) << "only places have been encoded";
+    trainer->advance(0, progress);
+    EXPECT_GT(progress.seconds_left, 0);
+    while (trainer->advance(0, progress) && !(progress.epoch_finished && progress.stage == Stage::pretraining)) continue;
+    EXPECT_GT(progress.seconds_left, 0) << "the second stage is still to come";
+    while (trainer->advance(0, progress)) {
+        const bool last = progress.epoch_finished && progress.metrics.epoch == 2;
+        EXPECT_TRUE(progress.seconds_left > 0 || last || progress.batch == progress.batches);
+    }
+    EXPECT_EQ(progress.seconds_left, 0);
+}
+
 TEST(Trainer, DataThatCannotBeTrainedOnIsAnError) {
     struct Wrong {
         const char *what;

@@ -1,0 +1,134 @@
+# Runs that are interrupted and resumed.
+use strict;
+use warnings;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(sleep);
+
+# Both stages, some thousand batches, checkpoints all the time.
+my $long = q('{"seed": 5, "pretrain_epochs": 300, "epochs": 300, "fine_tune_batch_size": 32, "hidden_dim": 32, "embedding_dim": 16, "frequencies": 8, "batch_size": 64, "checkpoint_seconds": 0.1, "keep_best": true}');
+my $workers = q(SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'csp_ext%');
+
+my $node = PostgreSQL::Test::Cluster->new('jobs');
+$node->init;
+$node->append_conf('postgresql.conf', "restart_after_crash = on\nlog_min_messages = warning\nmax_worker_processes = 16\n");
+$node->start;
+$node->safe_psql('postgres', q{
+	SET client_min_messages = warning;
+	CREATE EXTENSION csp_ext CASCADE;
+	CREATE TABLE places AS
+	SELECT id, ST_SetSRID(ST_MakePoint(lon, lat), 4326) AS geom,
+	       ARRAY(SELECT (sin(lon / 40 + k) + cos(lat / 20 + k / 2.0))::real FROM generate_series(1, 8) k) AS features,
+	       CASE WHEN lat > 0 THEN 'north' ELSE 'south' END AS label
+	FROM (SELECT row_number() OVER () AS id, lon::float8, lat::float8
+	      FROM generate_series(-170, 170, 20) lon, generate_series(-76, 76, 8) lat) AS grid;
+});
+
+sub sql { my ($query) = @_; return $node->safe_psql('postgres', $query); }
+sub train { my ($model, $options, $more) = @_; $more //= ''; return "CALL csp_train('$model', 'places', 'geom', 'features', 'label', $options$more)"; }
+sub start { my ($model, $options) = @_; return sql(train($model, $options, ', wait => false')); }
+sub state_of { my ($run) = @_; return sql("SELECT state FROM csp.runs WHERE id = $run"); }
+sub error_of { my ($query) = @_; my ($rc, $out, $err) = $node->psql('postgres', '\set VERBOSITY verbose' . "\n" . $query); return $err; }
+sub until_true { my ($query) = @_; $node->poll_query_until('postgres', $query) or die "never true: $query"; }
+
+# What tells a model: its file, and the figures of its epochs but for the time they took.
+sub model { my ($name) = @_; return sql("SELECT md5(csp_export('$name'))"); }
+sub metrics { my ($run) = @_; return sql("SELECT md5(string_agg((stage, epoch, learning_rate, loss, loss_in_batch, validation_loss, validation_top1)::text, ',' ORDER BY stage, epoch)) FROM csp.metrics WHERE run = $run"); }
+
+# ---- resuming -------------------------------------------------------------------------------------------------------
+
+sql(train('whole', $long));
+my $whole = model('whole');
+my $figures = metrics(sql('SELECT max(id) FROM csp.run'));
+
+# In the given stage, after a checkpoint there; the first epoch's figures are marked, which only a start anew would undo.
+sub interrupted_run {
+	my ($model, $stage, $interrupt) = @_;
+	my $run = start($model, $long);
+	until_true("SELECT phase = '$stage' AND epoch > 3 FROM csp.run WHERE id = $run");
+	my $seen = sql("SELECT checkpoint FROM csp.run WHERE id = $run");
+	until_true("SELECT checkpoint IS NOT NULL AND checkpoint::text <> '$seen' FROM csp.run WHERE id = $run");
+	$interrupt->($run);
+	until_true('SELECT true');
+	sql("UPDATE csp.run_metric SET seconds = -1 WHERE run = $run AND stage = '$stage' AND epoch = 1");
+	return $run;
+}
+
+sub resumes_to_the_same_model {
+	my ($run, $model, $stage, $what) = @_;
+	cmp_ok(sql("SELECT count(*) FROM csp.run_checkpoint WHERE run = $run"), '>', 0, "$what: a checkpoint is there");
+	my ($rc, $out, $err) = $node->psql('postgres', "CALL csp_resume($run)");
+	is($rc, 0, "$what: csp_resume succeeds") or diag($err);
+	is(sql("SELECT seconds FROM csp.metrics WHERE run = $run AND stage = '$stage' AND epoch = 1"), '-1', "$what: it has not begun anew");
+	is(model($model), $whole, "$what: the model is the uninterrupted one to the bit");
+	is(metrics($run), $figures, "$what: so are the figures of its epochs");
+	is(sql("SELECT count(*) FROM csp.run_checkpoint WHERE run = $run"), '0', "$what: the checkpoint is gone");
+	is(sql("SELECT state, resumed FROM csp.runs WHERE id = $run"), 'succeeded|1', "$what: the run tells");
+}
+
+for my $stage ('pretraining', 'supervised') {
+	my $run = interrupted_run("killed_$stage", $stage, sub { kill 'KILL', sql("SELECT pid FROM csp.run WHERE id = $_[0]"); sleep 0.5; });
+	is(state_of($run), 'crashed', "kill -9 in $stage: the run has crashed");
+	resumes_to_the_same_model($run, "killed_$stage", $stage, "kill -9 in $stage");
+}
+my $run = interrupted_run('immediate', 'pretraining', sub { $node->stop('immediate'); $node->start; });
+resumes_to_the_same_model($run, 'immediate', 'pretraining', 'immediate restart');
+$run = interrupted_run('fast', 'supervised', sub { $node->restart; });
+is(state_of($run), 'cancelled', 'a fast restart cancels the run');
+resumes_to_the_same_model($run, 'fast', 'supervised', 'fast restart');
+$run = interrupted_run('cancelled', 'pretraining', sub { sql("SELECT csp_cancel($_[0])"); sql("SELECT csp_wait($_[0])"); });
+resumes_to_the_same_model($run, 'cancelled', 'pretraining', 'csp_cancel');
+
+# Again and again, without waiting.
+$run = start('often', $long);
+for my $round (1 .. 3) {
+	until_true("SELECT csp.current_state(r) <> 'running' OR epoch IS NOT NULL AND phase IN ('pretraining', 'supervised') FROM csp.run r WHERE id = $run");
+	sleep 0.3;
+	sql("SELECT csp_cancel($run)");
+	last if sql("SELECT csp_wait($run)") eq 'succeeded';
+	sql("CALL csp_resume($run, wait => false)");
+}
+is(sql("SELECT csp_wait($run)"), 'succeeded', 'interrupted three times a run ends');
+is(model('often'), $whole, 'with the same model');
+
+# Without checkpoints a run starts anew.
+my $none = $long =~ s/"checkpoint_seconds": 0.1/"checkpoint_seconds": 0/r;
+$run = start('anew', $none);
+until_true("SELECT epoch > 3 FROM csp.run WHERE id = $run");
+sql("SELECT csp_cancel($run)");
+is(sql("SELECT csp_wait($run)"), 'cancelled', 'a run without checkpoints is cancelled');
+is(sql("SELECT count(*) FROM csp.run_checkpoint WHERE run = $run"), '0', 'it leaves none');
+sql("UPDATE csp.run_metric SET seconds = -1 WHERE run = $run");
+sql("CALL csp_resume($run)");
+is(sql("SELECT count(*) FROM csp.metrics WHERE run = $run AND seconds = -1"), '0', 'resumed, it begins anew');
+is(model('anew'), $whole, 'and ends the same');
+
+# Other rows than those it began with.
+$run = interrupted_run('other', 'pretraining', sub { sql("SELECT csp_cancel($_[0])"); sql("SELECT csp_wait($_[0])"); });
+sql('CREATE TABLE kept AS SELECT * FROM places ORDER BY id; UPDATE places SET label = label WHERE id = 3');
+like(error_of("CALL csp_resume($run)"), qr/ERROR:  22000: the rows of the source are not those that the training run began with/,
+	'rows in another order are told');
+sql('DELETE FROM places WHERE id = 3');
+like(error_of("CALL csp_resume($run)"), qr/DETAIL:  There were 360 and are now 359\./, 'and so are fewer rows');
+is(state_of($run), 'failed', 'the run has failed');
+sql('TRUNCATE places; INSERT INTO places SELECT * FROM kept ORDER BY id');
+sql("CALL csp_resume($run)");
+is(model('other'), $whole, 'with the rows back it ends the same');
+
+# A checkpoint that is damaged.
+$run = interrupted_run('damaged', 'pretraining', sub { sql("SELECT csp_cancel($_[0])"); sql("SELECT csp_wait($_[0])"); });
+sql("UPDATE csp.run_checkpoint SET data = set_byte(data, 3000, 255 - get_byte(data, 3000)) WHERE run = $run");
+like(error_of("CALL csp_resume($run)"), qr/ERROR:  XX001: the checkpoint of the training run cannot be used/, 'a damaged checkpoint is an error');
+
+# Who may not, and what cannot be resumed.
+sql('CREATE ROLE other LOGIN; GRANT EXECUTE ON PROCEDURE csp_resume TO other');
+like(error_of("SET ROLE other; CALL csp_resume($run)"), qr/ERROR:  42704: training run $run does not exist/, 'the run of another is not seen');
+like(error_of('CALL csp_resume(987654)'), qr/ERROR:  42704/, 'nor one that is not there');
+like(error_of('CALL csp_resume(' . sql("SELECT max(id) FROM csp.run WHERE state = 'succeeded'") . ')'), qr/ERROR:  55000: training run \d+ has succeeded/,
+	'a run that succeeded has nothing to resume');
+like(error_of("BEGIN; CALL csp_resume($run)"), qr/ERROR:  25001: csp_resume cannot run inside a transaction block/, 'not in a transaction block');
+is(sql($workers), '0', 'no worker is left');
+
+$node->stop;
+done_testing();
