@@ -76,6 +76,8 @@ CREATE TABLE csp.run (
     version bigint REFERENCES csp.model_version ON DELETE SET NULL,
     created timestamptz NOT NULL DEFAULT clock_timestamp(),
     queued timestamptz NOT NULL DEFAULT clock_timestamp(),  -- last: csp_resume queues a run again
+    launched timestamptz,                                   -- while it is queued: when a worker was last started
+    launches int NOT NULL DEFAULT 0,                        -- workers that were started and not heard of
     resumed int NOT NULL DEFAULT 0,                         -- how often
     started timestamptz,
     checkpoint timestamptz,                                 -- when the last was written
@@ -157,13 +159,18 @@ CREATE FUNCTION csp.run_is_alive(run bigint) RETURNS boolean
 COMMENT ON FUNCTION csp.run_is_alive(bigint) IS
     'whether a process still works on the training run; on a standby always true, since locks of the primary are not known there';
 
--- A process that is killed cannot say so: its run stays 'running' in the table. A worker takes
--- its lock within moments of being queued.
+-- After a crash or a restart nobody is left who would start queued runs: whoever comes by one sees to it.
+CREATE FUNCTION csp.wake_queue() RETURNS boolean
+    LANGUAGE C VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'csp_wake_queue';
+COMMENT ON FUNCTION csp.wake_queue() IS
+    'starts a process that starts queued training runs, if one could begin and nobody is about to start it; always true';
+
+-- A process that is killed cannot say so: its run stays 'running' in the table.
 CREATE FUNCTION csp.current_state(run csp.run) RETURNS csp.run_state
     LANGUAGE SQL VOLATILE PARALLEL RESTRICTED
-    RETURN CASE WHEN (run.state = 'running' OR run.state = 'queued' AND run.queued < clock_timestamp() - interval '1 minute')
-                     AND NOT csp.run_is_alive(run.id)
-                THEN 'crashed' ELSE run.state END;
+    RETURN CASE WHEN run.state = 'running' AND NOT csp.run_is_alive(run.id) THEN 'crashed'
+                WHEN run.state = 'queued' AND csp.wake_queue() THEN 'queued'
+                ELSE run.state END;
 COMMENT ON FUNCTION csp.current_state(csp.run) IS
     'state of a training run, crashed if it was running and no process works on it any more';
 

@@ -116,6 +116,10 @@ void mark_running(int64 run) {
           SpiArguments().add(run).add(int32(MyProcPid)));
 }
 
+void delete_run(int64 run) {
+    write("DELETE FROM csp.run WHERE id OPERATOR(pg_catalog.=) $1", SpiArguments().add(run));
+}
+
 void mark_phase(int64 run, const char *phase) {
     write("UPDATE csp.run SET phase = $2 WHERE id OPERATOR(pg_catalog.=) $1", SpiArguments().add(run).add(phase));
 }
@@ -176,7 +180,7 @@ RunToResume queue_again(int64 run) {
                        "training run " + std::to_string(run) + (state == "succeeded" ? " has " : " is ") + state,
                        "Only a run that has crashed, failed or been cancelled can be resumed.");
     write("UPDATE csp.run SET state = 'queued', phase = NULL, pid = NULL, started = NULL, finished = NULL, "
-          "sqlstate = NULL, message = NULL, detail = NULL, hint = NULL, queued = pg_catalog.clock_timestamp(), "
+          "sqlstate = NULL, message = NULL, detail = NULL, hint = NULL, queued = pg_catalog.clock_timestamp(), launched = NULL, launches = 0, "
           "resumed = resumed OPERATOR(pg_catalog.+) 1 WHERE id OPERATOR(pg_catalog.=) $1",
           SpiArguments().add(run));
     return found;
@@ -189,7 +193,7 @@ void mark_failed(int64 run, const RunFailure &failure) {
     arguments.add(failure.hint.empty() ? nullptr : failure.hint.c_str());
     write("UPDATE csp.run SET state = $2::csp.run_state, sqlstate = $3, message = $4, detail = $5, hint = $6, "
           "finished = pg_catalog.clock_timestamp() "
-          "WHERE id OPERATOR(pg_catalog.=) $1 AND state IN ('queued', 'running')",
+          "WHERE id OPERATOR(pg_catalog.=) $1 AND state OPERATOR(pg_catalog.=) ANY ('{queued, running}'::csp.run_state[])",
           std::move(arguments));
 }
 

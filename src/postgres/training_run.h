@@ -28,6 +28,7 @@ struct StoredRun {
 };
 std::optional<StoredRun> load_run(int64 run);
 
+void delete_run(int64 run);
 void mark_running(int64 run);
 void mark_phase(int64 run, const char *phase);
 void record_rows(int64 run, const TrainingRows &rows, int64 memory_estimate);

@@ -1,22 +1,22 @@
 // The background worker of a training run: reads, trains outside any transaction, publishes.
 //
-// States: csp_train queues the run and registers the worker in one transaction; the worker
-// waits for that to commit, locks the run for life, and marks it running before it begins,
-// so that a worker which dies leaves a run that says so. Whatever goes wrong is recorded in
-// the run; nothing is raised to the postmaster.
+// States: csp_train commits the run as queued; its worker locks it for life and marks it running before it
+// begins, so that a worker which dies leaves a run that says so. Whatever goes wrong is
+// recorded in the run; nothing is raised to the postmaster. Then the worker starts the next.
 #include "training_worker.h"
 
 #include "spi.h"
 #include "training_checkpoint.h"
 #include "training_library.h"
+#include "training_queue.h"
 #include "training_run.h"
 #include "training_settings.h"
 
 extern "C" {
 #include "pgstat.h"
+#include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
-#include "storage/lmgr.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/ps_status.h"
@@ -231,14 +231,6 @@ private:
     LastWords &last_words_;
 };
 
-// The run, once the transaction that queued it has committed; nothing if it was rolled back.
-std::optional<StoredRun> wait_for_run(const WorkerArguments &arguments) {
-    std::optional<StoredRun> stored;
-    in_transaction([&] { server_call([&] { XactLockTableWait(arguments.launcher, nullptr, nullptr, XLTW_None); }); });
-    write_transaction([&] { stored = load_run(arguments.run); });
-    return stored;
-}
-
 void record_failure(int64 run, const RunFailure &failure, const LastWords &last_words) {
     write_transaction([&] {
         mark_failed(run, failure);
@@ -249,18 +241,35 @@ void record_failure(int64 run, const RunFailure &failure, const LastWords &last_
     });
 }
 
-void execute_run(const WorkerArguments &arguments) {
-    std::optional<StoredRun> stored = wait_for_run(arguments);
-    if (!stored)
-        return;
+// Whatever is thrown, as a line of the server log; the transaction is over.
+template <typename Body>
+void or_log(const char *what, Body &&body) {
+    RunFailure failure;
+    try {
+        return body();
+    } catch (...) {
+        failure = describe_failure();
+    }
+    server_call([&] {
+        AbortOutOfAnyTransaction();
+        ereport(LOG, (errmsg("%s: %s", what, failure.message.c_str())));
+    });
+}
+
+// False if the run was not to begin.
+bool execute_run(int64 run) {
+    bool begins = false;
+    write_transaction([&] { begins = begin_run(run); });
+    if (!begins)
+        return false;
     RunFailure failure;
     LastWords last_words;
     try {
-        lock_run(arguments.run);
-        apply_settings(stored->settings);
-        write_transaction([&] { mark_running(arguments.run); });
-        TrainingRun(arguments.run, std::move(*stored), last_words).execute();
-        return;
+        std::optional<StoredRun> stored;
+        write_transaction([&] { stored = load_run(run); });
+        apply_settings(stored.value().settings);
+        TrainingRun(run, std::move(*stored), last_words).execute();
+        return true;
     } catch (...) {
         failure = describe_failure();
     }
@@ -270,26 +279,42 @@ void execute_run(const WorkerArguments &arguments) {
     }
     HOLD_INTERRUPTS();  // a second cancel must not keep the first from being recorded
     server_call([] { AbortOutOfAnyTransaction(); });
-    record_failure(arguments.run, failure, last_words);
+    or_log("could not record the end of a training run", [&] { record_failure(run, failure, last_words); });
     RESUME_INTERRUPTS();
+    server_call([&] { ereport(LOG, (errmsg("training run %lld ended: %s", (long long)run, failure.message.c_str()))); });
+    return true;
+}
+
+void start_next_runs() {
+    HOLD_INTERRUPTS();  // nobody else would
+    or_log("could not start queued training runs", [] {
+        if (ConfigReloadPending) {  // csp.max_training_workers may have changed while the run went on
+            ConfigReloadPending = false;
+            server_call([] { ProcessConfigFile(PGC_SIGHUP); });
+        }
+        write_transaction([] { start_queued_runs(); });
+    });
+    RESUME_INTERRUPTS();
+}
+
+void set_up_process(const WorkerArguments &arguments, const std::string &name) {
     server_call([&] {
-        ereport(LOG, (errmsg("training run %lld ended: %s", (long long)arguments.run, failure.message.c_str())));
+        pqsignal(SIGTERM, on_sigterm);
+        pqsignal(SIGINT, StatementCancelHandler);
+        pqsignal(SIGHUP, SignalHandlerForConfigReload);
+        BackgroundWorkerUnblockSignals();
+        BackgroundWorkerInitializeConnectionByOid(arguments.database, arguments.user, 0);
+        // Whatever the role's defaults are: looks at the queue have to be fresh, and runs are written.
+        SetConfigOption("default_transaction_isolation", "read committed", PGC_USERSET, PGC_S_SESSION);
+        SetConfigOption("default_transaction_read_only", "off", PGC_USERSET, PGC_S_SESSION);
+        pgstat_report_appname(name.c_str());
+        pgstat_report_activity(STATE_RUNNING, name.c_str());
     });
 }
 
-void set_up_process(const WorkerArguments &arguments) {
-    pqsignal(SIGTERM, on_sigterm);
-    pqsignal(SIGINT, StatementCancelHandler);
-    BackgroundWorkerUnblockSignals();
-    BackgroundWorkerInitializeConnectionByOid(arguments.database, arguments.user, 0);
-    std::string name = "csp_ext training run " + std::to_string(arguments.run);
-    pgstat_report_appname(name.c_str());
-    pgstat_report_activity(STATE_RUNNING, name.c_str());
-}
-
-}  // namespace
-
-BackgroundWorkerHandle *start_training_worker(int64 run, const std::string &model, Oid user) {
+// Registers a process that begins in `function`; null if max_worker_processes are all in use.
+BackgroundWorkerHandle *start_process(const char *function, const char *type, const std::string &name,
+                                      const WorkerArguments &arguments) {
     return server_call([&] {
         BackgroundWorker worker{};
         worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
@@ -297,23 +322,32 @@ BackgroundWorkerHandle *start_training_worker(int64 run, const std::string &mode
         worker.bgw_restart_time = BGW_NEVER_RESTART;
         worker.bgw_notify_pid = MyProcPid;
         snprintf(worker.bgw_library_name, sizeof(worker.bgw_library_name), "csp_ext");
-        snprintf(worker.bgw_function_name, sizeof(worker.bgw_function_name), "csp_training_worker_main");
-        snprintf(worker.bgw_name, sizeof(worker.bgw_name), "csp_ext training of model %s", model.c_str());
-        snprintf(worker.bgw_type, sizeof(worker.bgw_type), "csp_ext training worker");
-
-        WorkerArguments arguments{MyDatabaseId, user, GetTopTransactionId(), run};
+        snprintf(worker.bgw_function_name, sizeof(worker.bgw_function_name), "%s", function);
+        snprintf(worker.bgw_name, sizeof(worker.bgw_name), "%s", name.c_str());
+        snprintf(worker.bgw_type, sizeof(worker.bgw_type), "%s", type);
         static_assert(sizeof(arguments) <= BGW_EXTRALEN, "worker arguments must fit into bgw_extra");
         std::memcpy(worker.bgw_extra, &arguments, sizeof(arguments));
 
-        BackgroundWorkerHandle *handle;
-        if (!RegisterDynamicBackgroundWorker(&worker, &handle))
-            ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-                            errmsg("no background worker is free for training"),
-                            errdetail("All %d of max_worker_processes are in use.", max_worker_processes),
-                            errhint("Wait until other workers have ended, or raise max_worker_processes and restart "
-                                    "the server.")));
-        return handle;
+        BackgroundWorkerHandle *handle = nullptr;
+        return RegisterDynamicBackgroundWorker(&worker, &handle) ? handle : nullptr;
     });
+}
+
+WorkerArguments worker_arguments() {
+    WorkerArguments arguments;
+    std::memcpy(&arguments, MyBgworkerEntry->bgw_extra, sizeof(arguments));
+    return arguments;
+}
+
+}  // namespace
+
+BackgroundWorkerHandle *start_training_worker(int64 run, const std::string &model, Oid user) {
+    return start_process("csp_training_worker_main", "csp_ext training worker", "csp_ext training of model " + model,
+                         {MyDatabaseId, user, run});
+}
+
+void start_queue_starter() {
+    start_process("csp_queue_starter_main", "csp_ext queue starter", "csp_ext queue starter", {MyDatabaseId, InvalidOid, 0});
 }
 
 }  // namespace csp::server
@@ -321,13 +355,25 @@ BackgroundWorkerHandle *start_training_worker(int64 run, const std::string &mode
 extern "C" {
 
 PGDLLEXPORT void csp_training_worker_main(Datum);
+PGDLLEXPORT void csp_queue_starter_main(Datum);
 
 void csp_training_worker_main(Datum) {
     using namespace csp::server;
-    WorkerArguments arguments;
-    std::memcpy(&arguments, MyBgworkerEntry->bgw_extra, sizeof(arguments));
-    set_up_process(arguments);
-    guard([&] { execute_run(arguments); });
+    const WorkerArguments arguments = worker_arguments();
+    guard([&] {
+        set_up_process(arguments, "csp_ext training run " + std::to_string(arguments.run));
+        if (execute_run(arguments.run))
+            start_next_runs();
+    });
+    proc_exit(0);
+}
+
+void csp_queue_starter_main(Datum) {
+    using namespace csp::server;
+    guard([&] {
+        set_up_process(worker_arguments(), "csp_ext queue starter");
+        start_next_runs();
+    });
     proc_exit(0);
 }
 

@@ -1,4 +1,4 @@
-# Runs that are interrupted and resumed.
+# Runs that are interrupted and resumed; the queue of runs.
 use strict;
 use warnings;
 use PostgreSQL::Test::Cluster;
@@ -8,6 +8,8 @@ use Time::HiRes qw(sleep);
 
 # Both stages, some thousand batches, checkpoints all the time.
 my $long = q('{"seed": 5, "pretrain_epochs": 300, "epochs": 300, "fine_tune_batch_size": 32, "hidden_dim": 32, "embedding_dim": 16, "frequencies": 8, "batch_size": 64, "checkpoint_seconds": 0.1, "keep_best": true}');
+my $endless = q('{"pretrain_epochs": 1000000, "hidden_dim": 32, "embedding_dim": 16, "frequencies": 8}');
+my $small = q('{"pretrain_epochs": 1, "epochs": 1, "hidden_dim": 32, "embedding_dim": 16, "frequencies": 8}');
 my $workers = q(SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'csp_ext%');
 
 my $node = PostgreSQL::Test::Cluster->new('jobs');
@@ -128,7 +130,114 @@ like(error_of('CALL csp_resume(987654)'), qr/ERROR:  42704/, 'nor one that is no
 like(error_of('CALL csp_resume(' . sql("SELECT max(id) FROM csp.run WHERE state = 'succeeded'") . ')'), qr/ERROR:  55000: training run \d+ has succeeded/,
 	'a run that succeeded has nothing to resume');
 like(error_of("BEGIN; CALL csp_resume($run)"), qr/ERROR:  25001: csp_resume cannot run inside a transaction block/, 'not in a transaction block');
-is(sql($workers), '0', 'no worker is left');
+until_true("SELECT ($workers) = 0");
+
+# ---- the queue ------------------------------------------------------------------------------------------------------
+
+sub limit { my ($most) = @_; $node->append_conf('postgresql.conf', "csp.max_training_workers = $most"); $node->reload; }
+sub waits { my ($run) = @_; return sql("SELECT csp_wait($run)"); }
+sub cancel { my ($run) = @_; is(sql("SELECT csp_cancel($run)"), 't', "run $run is told to end"); is(waits($run), 'cancelled', 'and does'); }
+sub runs_as_stored { return sql("SELECT string_agg(state::text, ',' ORDER BY id) FROM csp.run WHERE id IN (" . join(',', @_) . ')'); }
+
+# psql on its own, with these statements.
+sub start_psql {
+	my ($out, $err) = @_;
+	my @command = ('psql', '-XAtq', '-d', $node->connstr('postgres'));
+	push @command, '-c', $_ for @_[2 .. $#_];
+	return IPC::Run::start(\@command, '>', $out, '2>', $err);
+}
+
+limit(1);
+my $first = start('first', $endless);
+my @queued = map { start("queued$_", $small) } 1 .. 3;
+is(sql("SELECT string_agg(state::text, ',' ORDER BY id) FROM csp.runs WHERE id >= $first"), 'running,queued,queued,queued', 'one run goes on, the others are queued');
+is(sql("SELECT csp_wait($queued[0], '0.1 s')"), 'queued', 'csp_wait says so');
+is(sql("SELECT csp_cancel($queued[1])"), 't', 'a queued run can be cancelled');
+is(state_of($queued[1]), 'cancelled', 'and is at once');
+is(sql("SELECT sqlstate FROM csp.runs WHERE id = $queued[1]"), '57014', 'as if it had been cancelled later');
+is(state_of($first), 'running', 'the run before it goes on');
+cancel($first);
+until_true("SELECT state = 'succeeded' FROM csp.run WHERE id = $queued[2]");
+is(runs_as_stored(@queued), 'succeeded,cancelled,succeeded', 'then the queued ones run by themselves');
+is(sql("SELECT a.finished <= b.started FROM csp.runs a, csp.runs b WHERE a.id = $queued[0] AND b.id = $queued[2]"), 't', 'one after the other, in order');
+sql("CALL csp_resume($queued[1])");
+is(state_of($queued[1]), 'succeeded', 'a run that was cancelled in the queue can be resumed');
+
+# A caller waits through the queue; an interrupted one takes his run out of it.
+$first = start('first', $endless);
+my ($out, $err) = ('', '');
+my $caller = start_psql(\$out, \$err, train('patient', $small));
+until_true("SELECT count(*) = 1 FROM csp.run WHERE model = 'patient' AND state = 'queued'");
+my $stopped = error_of("SET statement_timeout = '1s'; " . train('impatient', $small));
+like($stopped, qr/ERROR:  57014: canceling statement due to statement timeout/, 'a caller can be interrupted in the queue');
+is(sql("SELECT state FROM csp.run WHERE model = 'impatient'"), 'cancelled', 'his run is cancelled');
+cancel($first);
+$caller->finish;
+like($err, qr/NOTICE:  run \d+: queued/, 'a patient one is told that his run is queued');
+like($err, qr/NOTICE:  model "patient" version 1 is deployed/, 'and waits through the queue');
+
+# With the rights and settings of the role that queued it, whoever starts it.
+sql(q{
+	CREATE ROLE trainer LOGIN; CREATE ROLE leaver LOGIN;
+	GRANT EXECUTE ON PROCEDURE csp_train TO trainer, leaver; GRANT SELECT ON places TO trainer, leaver;
+	CREATE SCHEMA drawer AUTHORIZATION trainer; CREATE VIEW drawer.mine AS SELECT geom, features FROM places; GRANT SELECT ON drawer.mine TO trainer;
+});
+$first = start('first', $endless);
+my $gone = sql("SET ROLE leaver; CALL csp_train('gone', 'places', 'geom', 'features', options => $small, wait => false)");
+my $theirs = sql("SET ROLE trainer; SET search_path = drawer, public; CALL csp_train('theirs', 'SELECT * FROM mine WHERE current_user = ''trainer''', 'geom', 'features', options => $small, wait => false)");
+sql('ALTER ROLE leaver NOLOGIN');
+cancel($first);
+is(waits($theirs), 'succeeded', "a role's run runs as that role");
+is(sql("SELECT owner, rows_read FROM csp.runs WHERE id = $theirs"), 'trainer|360', 'and reads what it sees');
+is(sql("SELECT state, sqlstate FROM csp.runs WHERE id = $gone"), 'failed|28000', 'one that can no longer log in does not hold up the queue');
+like(error_of("SET ROLE trainer; SELECT csp_cancel($gone)"), qr/ERROR:  42704/, 'nobody cancels what he does not see');
+
+# The worker is killed with others queued: the server restarts, and nobody is left who would start them.
+$first = start('first', $endless);
+my $next = start('next', $small);
+kill 'KILL', sql("SELECT pid FROM csp.run WHERE id = $first");
+sleep 0.5;
+until_true('SELECT true');
+is(runs_as_stored($first, $next), 'running,queued', 'after kill -9 nothing moves');
+is(sql("SELECT string_agg(state::text, ',' ORDER BY id) FROM csp.runs WHERE id IN ($first, $next)"), 'crashed,queued', 'a look at csp.runs');
+until_true("SELECT state = 'succeeded' FROM csp.run WHERE id = $next");
+pass('starts the next');
+
+# Restarts of the server.
+for my $mode ('fast', 'immediate') {
+	$first = start('first', $endless);
+	$next = start('next', $small);
+	$node->stop($mode);
+	$node->start;
+	is(sql("SELECT state FROM csp.run WHERE id = $next"), 'queued', "a queued run outlives a restart ($mode)");
+	is(waits($next), 'succeeded', 'csp_wait has it started');
+}
+
+# Limits that change; none at all.
+limit(2);
+my @three = map { start("three$_", $endless) } 1 .. 3;
+is(runs_as_stored(@three), 'running,running,queued', 'two run at a time');
+limit(3);
+until_true("SELECT state = 'running' FROM csp.runs WHERE id = $three[2]");
+pass('a higher limit lets the third begin');
+limit(0);
+$next = start('next', $small);
+cancel($_) for @three;
+is(runs_as_stored($next), 'queued', 'none begins with a limit of 0');
+limit(1);
+is(waits($next), 'succeeded', 'but once it is raised');
+
+# Many at once, under an isolation level that sees what was: never more than two, and all get their turn.
+limit(2);
+my @words = map { '' } 1 .. 4;
+my @callers = map {
+	my $n = $_;
+	start_psql(\$words[$n], \$words[$n], "SET client_min_messages = warning", "SET default_transaction_isolation = 'repeatable read'", map { train("many$n", $small) } 1 .. 3)
+} 0 .. 3;
+$_->finish for @callers;
+is(sql("SELECT state, count(*) FROM csp.run WHERE model LIKE 'many%' GROUP BY state"), 'succeeded|12', 'four sessions queue three runs each, and all succeed');
+is(sql("SELECT max((SELECT count(*) FROM csp.run o WHERE o.model LIKE 'many%' AND o.started <= r.started AND r.started < o.finished)) <= 2 FROM csp.run r WHERE r.model LIKE 'many%'"), 't', 'no more than two at a time');
+until_true("SELECT ($workers) = 0");
 
 $node->stop;
 done_testing();
