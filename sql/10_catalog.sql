@@ -65,12 +65,16 @@ CREATE TABLE csp.run (
     phase text,
     epoch int,
     epochs int,
+    batch bigint,
+    batches bigint,
     loss float8,
     rows_per_second float8,
+    seconds_left float8,
     rows_read bigint,
     rows_skipped bigint,
     rows_unlabelled bigint,
     device text,
+    memory bigint,
     memory_estimate bigint,
     pid int,
     version bigint REFERENCES csp.model_version ON DELETE SET NULL,
@@ -174,6 +178,11 @@ CREATE FUNCTION csp.current_state(run csp.run) RETURNS csp.run_state
 COMMENT ON FUNCTION csp.current_state(csp.run) IS
     'state of a training run, crashed if it was running and no process works on it any more';
 
+-- In the whole queue, of which a role may see a part.
+CREATE FUNCTION csp.queue_position(run bigint) RETURNS bigint
+    LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'csp_queue_position';
+COMMENT ON FUNCTION csp.queue_position(bigint) IS 'place of a training run in the queue, from 1; NULL if it is not queued';
+
 CREATE VIEW csp.models WITH (security_invoker = true) AS
     SELECT v.id, m.name, v.version, m.deployed = v.id AS deployed, m.owner,
            (v.configuration ->> 'position_encoding') AS position_encoding,
@@ -193,12 +202,25 @@ COMMENT ON COLUMN csp.classes.rows IS 'labelled rows of this class that the mode
 CREATE VIEW csp.runs WITH (security_invoker = true) AS
     SELECT r.id, r.model, v.version,
            csp.current_state(r) AS state,
-           r.phase, r.epoch, r.epochs, r.loss, r.rows_per_second, r.rows_read, r.rows_skipped, r.rows_unlabelled,
-           r.device, r.memory_estimate, r.pid, r.owner, r.source, r.options, r.created, r.started, r.finished,
+           r.phase, r.epoch, r.epochs, r.batch, r.batches, r.loss, r.rows_per_second, r.rows_read, r.rows_skipped,
+           r.rows_unlabelled, r.device, r.memory, r.memory_estimate, r.pid, r.owner, r.source, r.options, r.created, r.started, r.finished,
            r.resumed, r.checkpoint,
            r.sqlstate, r.message, r.detail, r.hint
     FROM csp.run r LEFT JOIN csp.model_version v ON v.id = r.version;
 COMMENT ON VIEW csp.runs IS 'training runs: state, progress, and why a run failed';
+
+CREATE VIEW csp.progress WITH (security_invoker = true) AS
+    SELECT r.id, r.model, r.state, CASE WHEN r.state = 'queued' THEN csp.queue_position(r.id) END AS queue_position,
+           r.phase, r.epoch, r.epochs, r.batch, r.batches, r.loss, r.rows_per_second,
+           make_interval(secs => round(r.seconds_left)) AS time_left, date_trunc('second', clock_timestamp() - r.started) AS elapsed,
+           r.device, r.memory, r.memory_estimate, r.pid, a.wait_event_type, a.wait_event,
+           r.owner, r.source, r.queued, r.started, r.checkpoint
+    FROM csp.run r LEFT JOIN pg_stat_activity a ON a.pid = r.pid AND r.state = 'running'
+    WHERE r.state IN ('queued', 'running') AND csp.current_state(r) <> 'crashed';
+COMMENT ON VIEW csp.progress IS 'training runs that go on or are queued';
+COMMENT ON COLUMN csp.progress.queue_position IS 'place in the queue of this database, from 1; NULL for a run that goes on';
+COMMENT ON COLUMN csp.progress.time_left IS 'of training, at the pace of the stage so far; a later stage is taken to be as fast; early stopping is not foreseen';
+COMMENT ON COLUMN csp.progress.memory IS 'bytes that are resident in the worker, half a second ago; with LibTorch and shared memory';
 
 CREATE VIEW csp.metrics WITH (security_invoker = true) AS
     SELECT m.run, r.model, m.stage, m.epoch, m.learning_rate, m.loss, m.loss_in_batch, m.loss_negative,
@@ -206,4 +228,4 @@ CREATE VIEW csp.metrics WITH (security_invoker = true) AS
     FROM csp.run_metric m JOIN csp.run r ON r.id = m.run;
 COMMENT ON VIEW csp.metrics IS 'figures of every epoch of every training run';
 
-GRANT SELECT ON csp.models, csp.classes, csp.runs, csp.metrics TO PUBLIC;
+GRANT SELECT ON csp.models, csp.classes, csp.runs, csp.progress, csp.metrics TO PUBLIC;

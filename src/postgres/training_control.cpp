@@ -77,6 +77,7 @@ PG_FUNCTION_INFO_V1(csp_cancel);
 PG_FUNCTION_INFO_V1(csp_wait);
 PG_FUNCTION_INFO_V1(csp_run_is_alive);
 PG_FUNCTION_INFO_V1(csp_wake_queue);
+PG_FUNCTION_INFO_V1(csp_queue_position);
 
 // csp_resume(run, wait)
 Datum csp_resume(PG_FUNCTION_ARGS) {
@@ -127,6 +128,16 @@ Datum csp_wait(PG_FUNCTION_ARGS) {
 // csp.run_is_alive(run) -> boolean
 Datum csp_run_is_alive(PG_FUNCTION_ARGS) {
     return guard([&]() -> Datum { PG_RETURN_BOOL(run_is_alive(PG_GETARG_INT64(0))); });
+}
+
+// csp.queue_position(run) -> bigint
+Datum csp_queue_position(PG_FUNCTION_ARGS) {
+    return guard([&]() -> Datum {
+        int64 position = with_spi([&] { return queue_position(PG_GETARG_INT64(0)); });
+        if (position == 0)
+            PG_RETURN_NULL();
+        PG_RETURN_INT64(position);
+    });
 }
 
 // csp.wake_queue() -> boolean

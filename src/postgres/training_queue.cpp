@@ -18,6 +18,7 @@ extern "C" {
 namespace csp::server {
 
 int csp_max_training_workers = 2;
+int csp_keep_runs = 1000;
 
 namespace {
 
@@ -27,6 +28,11 @@ constexpr int64 wake_interval_ms = 1000;
 
 // A worker that was started so long ago and has not been heard of is not waited for.
 #define RECENTLY_LAUNCHED "r.launched OPERATOR(pg_catalog.>) (pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) '5 s'::pg_catalog.interval)"
+
+// Also without a word, by a crash.
+#define HAS_ENDED \
+    "(r.state OPERATOR(pg_catalog.<>) ALL ('{queued, running}'::csp.run_state[]) OR " \
+    "r.state OPERATOR(pg_catalog.=) 'running' AND NOT csp.run_is_alive(r.id))"
 
 void lock_queue() {
     LOCKTAG tag;
@@ -137,11 +143,32 @@ bool begin_run(int64 run) {
     if (rows.count() == 0)
         return false;
     forget_launches(run);
-    if (runs_going_on() >= csp_max_training_workers)
+    // Not free is the lock of a run that bore this number before the extension was dropped and made again.
+    if (runs_going_on() >= csp_max_training_workers || !lock_run(run))
         return false;
-    lock_run(run);
     mark_running(run);
     return true;
+}
+
+void delete_old_runs() {
+    if (csp_keep_runs < 0)
+        return;
+    CatalogOwnerIdentity owner;
+    spi_execute("DELETE FROM csp.run d WHERE d.id OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT r.id FROM csp.run r WHERE " HAS_ENDED
+                " ORDER BY COALESCE(r.finished, r.started) DESC, r.id DESC OFFSET $1)) "
+                // Asked again: by now it may have been resumed.
+                "AND d.state OPERATOR(pg_catalog.<>) 'queued' AND NOT csp.run_is_alive(d.id)",
+                SpiArguments().add(int64(csp_keep_runs)));
+}
+
+int64 queue_position(int64 run) {
+    CatalogOwnerIdentity owner;
+    SpiRows rows = spi_execute(
+        "SELECT pg_catalog.count(*) FROM csp.run r, csp.run b WHERE r.id OPERATOR(pg_catalog.=) $1 "
+        "AND r.state OPERATOR(pg_catalog.=) 'queued' AND b.state OPERATOR(pg_catalog.=) 'queued' "
+        "AND (b.queued OPERATOR(pg_catalog.<) r.queued OR b.queued OPERATOR(pg_catalog.=) r.queued AND b.id OPERATOR(pg_catalog.<=) r.id)",
+        SpiArguments().add(run));
+    return rows.bigint(0, 1);
 }
 
 void wake_queue() {

@@ -137,13 +137,29 @@ void record_device(int64 run, const std::string &device) {
     write("UPDATE csp.run SET device = $2 WHERE id OPERATOR(pg_catalog.=) $1", SpiArguments().add(run).add(device));
 }
 
-void record_progress(int64 run, const Progress &progress) {
+void record_progress(int64 run, const Progress &progress, int64 memory) {
     SpiArguments arguments;
     arguments.add(run).add(to_string(progress.stage)).add(int32(progress.epoch)).add(int32(progress.epochs));
     arguments.add_nan_as_null(progress.loss).add_nan_as_null(progress.rows_per_second);
-    write("UPDATE csp.run SET phase = $2, epoch = $3, epochs = $4, loss = $5, rows_per_second = $6 "
-          "WHERE id OPERATOR(pg_catalog.=) $1",
-          std::move(arguments));
+    arguments.add(int64(progress.batch)).add(int64(progress.batches)).add_nan_as_null(progress.seconds_left);
+    if (memory > 0)
+        arguments.add(memory);
+    else
+        arguments.add_null(INT8OID);
+    arguments.add(int32(MyProcPid));
+    SpiRows rows = write("UPDATE csp.run SET phase = $2, epoch = $3, epochs = $4, loss = $5, rows_per_second = $6, "
+                         "batch = $7, batches = $8, seconds_left = $9, memory = $10 "
+                         "WHERE id OPERATOR(pg_catalog.=) $1 AND pid OPERATOR(pg_catalog.=) $11",
+                         std::move(arguments));
+    if (rows.count() == 0)
+        throw SqlError(ERRCODE_UNDEFINED_OBJECT, "training run " + std::to_string(run) + " has been deleted");
+}
+
+bool is_own_run(int64 run) {
+    SpiRows rows = write("SELECT FROM csp.run r WHERE r.id OPERATOR(pg_catalog.=) $1 AND r.pid OPERATOR(pg_catalog.=) $2 "
+                         "AND r.state OPERATOR(pg_catalog.=) 'running'",
+                         SpiArguments().add(run).add(int32(MyProcPid)));
+    return rows.count() > 0;
 }
 
 void record_metrics(int64 run, const EpochMetrics &metrics) {
@@ -179,7 +195,8 @@ RunToResume queue_again(int64 run) {
         throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                        "training run " + std::to_string(run) + (state == "succeeded" ? " has " : " is ") + state,
                        "Only a run that has crashed, failed or been cancelled can be resumed.");
-    write("UPDATE csp.run SET state = 'queued', phase = NULL, pid = NULL, started = NULL, finished = NULL, "
+    write("UPDATE csp.run SET state = 'queued', phase = NULL, epoch = NULL, epochs = NULL, batch = NULL, batches = NULL, "
+          "loss = NULL, rows_per_second = NULL, seconds_left = NULL, memory = NULL, pid = NULL, started = NULL, finished = NULL, "
           "sqlstate = NULL, message = NULL, detail = NULL, hint = NULL, queued = pg_catalog.clock_timestamp(), launched = NULL, launches = 0, "
           "resumed = resumed OPERATOR(pg_catalog.+) 1 WHERE id OPERATOR(pg_catalog.=) $1",
           SpiArguments().add(run));
@@ -229,6 +246,8 @@ void require_model_rights(const std::string &model, Oid role) {
 
 namespace {
 
+std::optional<int64> own_run;  // whose lock this process holds, which is no obstacle to itself
+
 LOCKTAG run_lock_tag(int64 run) {
     LOCKTAG tag;
     SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, uint32(uint64(run) >> 32), uint32(run), run_lock_class);
@@ -237,13 +256,21 @@ LOCKTAG run_lock_tag(int64 run) {
 
 }  // namespace
 
-void lock_run(int64 run) {
+bool lock_run(int64 run) {
     LOCKTAG tag = run_lock_tag(run);
-    server_call([&] { LockAcquire(&tag, ExclusiveLock, true, false); });
+    // Whoever looks whether the run is alive holds the lock for a moment.
+    for (int attempt = 0; attempt < 20; ++attempt) {
+        if (server_call([&] { return LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL; })) {
+            own_run = run;
+            return true;
+        }
+        pg_usleep(10000);
+    }
+    return false;
 }
 
 bool run_is_alive(int64 run) {
-    if (RecoveryInProgress())
+    if (RecoveryInProgress() || own_run == run)
         return true;
     LOCKTAG tag = run_lock_tag(run);
     return server_call([&] {

@@ -9,4 +9,7 @@ extern int csp_training_memory;
 // Value of the setting csp.max_training_workers: runs of a database that go on at a time.
 extern int csp_max_training_workers;
 
+// Value of the setting csp.keep_runs: runs that have ended and are kept; -1: all.
+extern int csp_keep_runs;
+
 }  // namespace csp::server

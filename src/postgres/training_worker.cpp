@@ -1,4 +1,4 @@
-// The background worker of a training run: reads, trains outside any transaction, publishes.
+// The background worker of a training run, as a process.
 //
 // States: csp_train commits the run as queued; its worker locks it for life and marks it running before it
 // begins, so that a worker which dies leaves a run that says so. Whatever goes wrong is
@@ -7,10 +7,10 @@
 
 #include "spi.h"
 #include "training_checkpoint.h"
-#include "training_library.h"
+#include "training_execution.h"
 #include "training_queue.h"
 #include "training_run.h"
-#include "training_settings.h"
+#include "worker_transactions.h"
 
 extern "C" {
 #include "pgstat.h"
@@ -24,12 +24,8 @@ extern "C" {
 
 namespace csp::server {
 
-int csp_training_memory = 2 * 1024 * 1024;
-
 namespace {
 
-constexpr double slice_seconds = 0.05;        // between two looks at interrupts
-constexpr double progress_interval_seconds = 0.5;  // between two writes of progress
 
 volatile sig_atomic_t shutdown_requested = 0;
 
@@ -41,29 +37,6 @@ void on_sigterm(SIGNAL_ARGS) {
     QueryCancelPending = true;
     SetLatch(MyLatch);
     errno = saved_errno;
-}
-
-double now_seconds() { return double(GetCurrentTimestamp()) * 1e-6; }
-
-template <typename Body>
-void in_transaction(Body &&body) {
-    server_call([] {
-        SetCurrentStatementStartTimestamp();
-        StartTransactionCommand();
-        PushActiveSnapshot(GetTransactionSnapshot());
-    });
-    body();
-    server_call([] {
-        PopActiveSnapshot();
-        CommitTransactionCommand();
-        pgstat_report_stat(true);
-    });
-}
-
-// One transaction that writes to the catalogue.
-template <typename Body>
-void write_transaction(Body &&body) {
-    in_transaction([&] { with_spi([&] { body(); }); });
 }
 
 void apply_settings(const std::vector<std::string> &settings) {
@@ -80,159 +53,10 @@ void apply_settings(const std::vector<std::string> &settings) {
     });
 }
 
-// What a run that is cancelled leaves behind, to be written once its transaction has been aborted.
-struct LastWords {
-    std::vector<EpochMetrics> metrics;
-    std::string checkpoint;
-};
-
-// Everything of one run, from reading to publishing.
-class TrainingRun {
-public:
-    TrainingRun(int64 run, StoredRun stored, LastWords &last_words)
-        : run_(run), stored_(std::move(stored)), last_words_(last_words) {}
-
-    void execute() {
-        started_ = now_seconds();
-        read_rows();
-        train();
-        publish_model();
-    }
-
-private:
-    void read_rows() {
-        const int64_t limit = int64_t(csp_training_memory) * 1024;
-        const RunRequest &request = stored_.request;
-        in_transaction([&] { rows_ = read_training_rows(request.query, request.options, limit); });
-        require_rows();
-        data_ = rows_.data(request.query);
-        int64_t estimate = estimate_memory(request.options, data_.rows, data_.image_dim, data_.class_count, data_.user_count);
-        write_transaction([&] { record_rows(run_, rows_, estimate); });
-        if (estimate > limit)
-            throw Error(ErrorKind::out_of_memory, "the training run does not fit into csp.training_memory",
-                        "It would need about " + std::to_string(estimate >> 20) + " MB for " +
-                            std::to_string(data_.rows) + " rows.",
-                        "Raise csp.training_memory, lower option batch_size, or train on fewer rows.");
-    }
-
-    void require_rows() const {
-        if (rows_.classes.empty())
-            throw Error(ErrorKind::invalid_data, "the source has no rows to train on",
-                        "Of " + std::to_string(rows_.read) + " rows, " + std::to_string(rows_.skipped_location) +
-                            " have no location, " + std::to_string(rows_.skipped_features) + " no features and " +
-                            std::to_string(rows_.skipped_date) + " no date.");
-    }
-
-    void train() {
-        write_transaction([&] { mark_phase(run_, "loading the training library"); });
-        const TrainingLibrary &library = training_library();
-        if (std::string warning = library.blas_warning(); !warning.empty())
-            server_call([&] { ereport(WARNING, (errmsg("%s", warning.c_str()))); });
-        std::unique_ptr<Trainer> trainer = make_trainer(library, checkpoint_to_go_on_from());
-        trained_.device = trainer->device();
-        trained_.torch_version = library.torch_version();
-        trained_.blas_name = library.blas_name();
-        write_transaction([&] { record_device(run_, trained_.device); });
-
-        last_checkpoint_ = now_seconds();
-        try {
-            train_with(*trainer);
-        } catch (const ServerError &) {  // a cancel, most likely: between two steps of the trainer
-            if (writes_checkpoints())
-                last_words_ = {std::move(pending_metrics_), take_checkpoint(*trainer)};
-            throw;
-        }
-        trained_.model = trainer->finish();
-    }
-
-    void train_with(Trainer &trainer) {
-        Progress progress;
-        while (advance(trainer, progress)) {
-            note(progress);
-            if (writes_checkpoints() && now_seconds() - last_checkpoint_ >= stored_.request.options.checkpoint_seconds)
-                write_checkpoint(take_checkpoint(trainer));
-            check_for_interrupts();
-        }
-    }
-
-    // Without one the run starts anew, whatever an interrupted one has left behind.
-    std::string checkpoint_to_go_on_from() {
-        std::string checkpoint;
-        write_transaction([&] {
-            checkpoint = load_checkpoint(run_);
-            if (checkpoint.empty())
-                delete_metrics(run_);
-        });
-        return checkpoint;
-    }
-
-    bool writes_checkpoints() const { return stored_.request.options.checkpoint_seconds > 0; }
-
-    static std::string take_checkpoint(const Trainer &trainer) {
-        SignalBlock no_signals;
-        return trainer.checkpoint();
-    }
-
-    void write_checkpoint(const std::string &checkpoint) {
-        write_with_metrics([&] { store_checkpoint(run_, checkpoint); });
-        last_checkpoint_ = now_seconds();
-    }
-
-    std::unique_ptr<Trainer> make_trainer(const TrainingLibrary &library, const std::string &checkpoint) {
-        SignalBlock no_signals;  // LibTorch starts threads
-        return library.make_trainer(stored_.request.options, data_, checkpoint);
-    }
-
-    static bool advance(Trainer &trainer, Progress &progress) {
-        SignalBlock no_signals;
-        return trainer.advance(slice_seconds, progress);
-    }
-
-    // Keeps the figures of finished epochs and writes what has gathered from time to time.
-    void note(const Progress &progress) {
-        last_progress_ = progress;
-        if (progress.epoch_finished)
-            pending_metrics_.push_back(progress.metrics);
-        if (now_seconds() - last_write_ < progress_interval_seconds)
-            return;
-        write_with_metrics([&] { record_progress(run_, progress); });
-        last_write_ = now_seconds();
-    }
-
-    // One transaction that also writes the figures that have gathered: so no checkpoint is ahead of them.
-    template <typename Body>
-    void write_with_metrics(Body &&body) {
-        write_transaction([&] {
-            for (const EpochMetrics &metrics : pending_metrics_)
-                record_metrics(run_, metrics);
-            body();
-        });
-        pending_metrics_.clear();
-    }
-
-    void publish_model() {
-        trained_.seconds = now_seconds() - started_;
-        write_with_metrics([&] {
-            record_progress(run_, last_progress_);
-            publish(run_, stored_, rows_, trained_);
-        });
-    }
-
-    int64 run_;
-    StoredRun stored_;
-    TrainingRows rows_;
-    TrainingData data_;
-    TrainedVersion trained_;
-    std::vector<EpochMetrics> pending_metrics_;
-    Progress last_progress_;
-    double started_ = 0;
-    double last_write_ = 0;
-    double last_checkpoint_ = 0;
-    LastWords &last_words_;
-};
-
 void record_failure(int64 run, const RunFailure &failure, const LastWords &last_words) {
     write_transaction([&] {
+        if (!is_own_run(run))
+            return;  // deleted meanwhile
         mark_failed(run, failure);
         for (const EpochMetrics &metrics : last_words.metrics)
             record_metrics(run, metrics);
@@ -262,13 +86,14 @@ bool execute_run(int64 run) {
     write_transaction([&] { begins = begin_run(run); });
     if (!begins)
         return false;
+    or_log("could not delete old training runs", [] { write_transaction(delete_old_runs); });
     RunFailure failure;
     LastWords last_words;
     try {
         std::optional<StoredRun> stored;
         write_transaction([&] { stored = load_run(run); });
         apply_settings(stored.value().settings);
-        TrainingRun(run, std::move(*stored), last_words).execute();
+        execute_training(run, std::move(*stored), last_words);
         return true;
     } catch (...) {
         failure = describe_failure();

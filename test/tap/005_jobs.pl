@@ -1,4 +1,4 @@
-# Runs that are interrupted and resumed; the queue of runs.
+# Runs that are interrupted and resumed; the queue of runs; what vanishes under a run.
 use strict;
 use warnings;
 use PostgreSQL::Test::Cluster;
@@ -238,6 +238,100 @@ $_->finish for @callers;
 is(sql("SELECT state, count(*) FROM csp.run WHERE model LIKE 'many%' GROUP BY state"), 'succeeded|12', 'four sessions queue three runs each, and all succeed');
 is(sql("SELECT max((SELECT count(*) FROM csp.run o WHERE o.model LIKE 'many%' AND o.started <= r.started AND r.started < o.finished)) <= 2 FROM csp.run r WHERE r.model LIKE 'many%'"), 't', 'no more than two at a time');
 until_true("SELECT ($workers) = 0");
+
+# ---- progress and history -------------------------------------------------------------------------------------------
+
+limit(1);
+$first = start('first', $endless);
+@queued = (start('second', $small), start('third', $small));
+until_true("SELECT phase = 'pretraining' AND epoch > 1 FROM csp.run WHERE id = $first");
+is(sql('SELECT id, model, state, queue_position FROM csp.progress ORDER BY queue_position NULLS FIRST'),
+	"$first|first|running|\n$queued[0]|second|queued|1\n$queued[1]|third|queued|2", 'csp.progress shows what goes on and the queue');
+is(sql("SELECT batch BETWEEN 0 AND batches, batches > 0, epochs, loss > 0, rows_per_second > 0, time_left > interval '1 s', elapsed >= interval '0', device IS NOT NULL, memory > 10000000, pid IN (SELECT pid FROM pg_stat_activity) FROM csp.progress WHERE id = $first"),
+	't|t|1000000|t|t|t|t|t|t|t', 'with figures');
+is(sql("SET ROLE trainer; SELECT count(*) FROM csp.progress"), '0', 'to those who may see the runs');
+sql("GRANT EXECUTE ON PROCEDURE csp_train TO trainer");
+my $position = sql("SET ROLE trainer; CALL csp_train('theirs', 'places', 'geom', 'features', options => $small, wait => false); SELECT queue_position FROM csp.progress");
+like($position, qr/^3$/m, 'a place in the queue counts the runs of others');
+cancel($first);
+until_true('SELECT count(*) = 0 FROM csp.progress');
+pass('runs that have ended are not in csp.progress');
+
+$node->append_conf('postgresql.conf', 'csp.keep_runs = 3');
+$node->reload;
+my $versions = sql('SELECT count(*) FROM csp.models');
+my $last = start('last', $small);
+waits($last);
+is(sql('SELECT count(*) FROM csp.run'), '4', 'a run that begins deletes all but the last three that have ended');
+is(sql("SELECT count(*) FROM csp.run WHERE id = $last"), '1', 'not itself');
+is(sql('SELECT count(*) FROM csp.run_metric WHERE run NOT IN (SELECT id FROM csp.run)'), '0', 'their figures go with them');
+is(sql('SELECT count(*) FROM csp.models'), $versions + 1, 'all models stay');
+$node->append_conf('postgresql.conf', 'csp.keep_runs = 0');
+$node->reload;
+$last = start('last', $small);
+is(waits($last), 'succeeded', 'where none is kept a run still ends');
+is(sql('SELECT string_agg(id::text, \',\') FROM csp.run'), $last, 'and is there until the next');
+$node->append_conf('postgresql.conf', 'csp.keep_runs = 1000');
+$node->reload;
+
+# ---- things that vanish under a run ---------------------------------------------------------------------------------
+
+sub until_it_trains { my ($run) = @_; until_true("SELECT phase = 'pretraining' AND epoch IS NOT NULL FROM csp.run WHERE id = $run"); }
+sub no_worker_is_left { my ($what) = @_; until_true("SELECT ($workers) = 0"); pass("$what: no worker is left"); }
+
+# Its table: it has been read by then. A queued run has not.
+$run = start('tableless', $long);
+$next = start('too_late', $small);
+until_it_trains($run);
+sql('DROP TABLE places CASCADE');
+is(waits($run), 'succeeded', 'a run outlives its table');
+is(model('tableless'), $whole, 'and gives the same model');
+is(waits($next), 'failed', 'a queued run without a table fails');
+is(sql("SELECT sqlstate FROM csp.runs WHERE id = $next"), '42P01', 'and says why');
+sql('CREATE TABLE places AS SELECT * FROM kept ORDER BY id');
+
+# Its model.
+sql(train('model', $small));
+$run = start('model', $long);
+until_it_trains($run);
+sql("DELETE FROM csp.model_version WHERE model = 'model'; DELETE FROM csp.model WHERE name = 'model'");
+is(waits($run), 'succeeded', 'a run outlives the versions before it');
+is(sql("SELECT version, deployed FROM csp.models WHERE name = 'model'"), '1|t', 'and makes the name anew');
+
+# Itself, while somebody waits.
+($out, $err) = ('', '');
+$caller = start_psql(\$out, \$err, train('deleted', $endless));
+until_true("SELECT epoch IS NOT NULL FROM csp.run WHERE model = 'deleted'");
+sql("DELETE FROM csp.run WHERE model = 'deleted'");
+$caller->finish;
+like($err, qr/ERROR:  training run has been deleted while it ran/, 'a caller is told that his run was deleted');
+no_worker_is_left('deleted run');
+
+# The extension, made again at once: the old worker keeps off the new run of its number.
+($out, $err) = ('', '');
+sql("CREATE DATABASE dropped");
+sub in_dropped { return $node->safe_psql('dropped', $_[0]); }
+my $make = q(SET client_min_messages = warning; CREATE EXTENSION csp_ext CASCADE;);
+in_dropped("$make CREATE TABLE places AS SELECT ST_SetSRID(ST_MakePoint(i % 18 * 10, i % 9 * 10), 4326) AS geom, ARRAY[i % 18, i % 9]::real[] AS features FROM generate_series(1, 100) i");
+my $train_there = "CALL csp_train('m', 'places', 'geom', 'features', options => %s, wait => false)";
+is(in_dropped(sprintf($train_there, $endless)), '1', 'a run in another database');
+$node->poll_query_until('dropped', 'SELECT epoch IS NOT NULL FROM csp.run') or die;
+in_dropped('DROP EXTENSION csp_ext');
+in_dropped($make);
+is(in_dropped(sprintf($train_there, $small)), '1', 'DROP and CREATE EXTENSION during it: there is a run of the same number');
+is(in_dropped('SELECT csp_wait(1)'), 'succeeded', 'which succeeds');
+no_worker_is_left('DROP EXTENSION');
+
+# The database.
+is(in_dropped(sprintf($train_there, $endless)), '2', 'a run');
+in_dropped(sprintf($train_there, $endless)) for 1 .. 2;
+$node->poll_query_until('dropped', 'SELECT epoch IS NOT NULL FROM csp.run WHERE id = 2') or die;
+like(error_of('DROP DATABASE dropped'), qr/ERROR:  55006: database "dropped" is being accessed by other users/, 'holds off DROP DATABASE');
+sql('DROP DATABASE dropped WITH (FORCE)');
+pass('but not WITH (FORCE)');
+no_worker_is_left('DROP DATABASE');
+is(sql('SELECT 1'), '1', 'the server is up');
+unlike(slurp_file($node->logfile), qr/PANIC|TRAP|segfault/, 'and has been, but for the kills');
 
 $node->stop;
 done_testing();
