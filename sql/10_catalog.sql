@@ -65,17 +65,26 @@ CREATE TABLE csp.run (
     phase text,
     epoch int,
     epochs int,
+    batch bigint,
+    batches bigint,
     loss float8,
     rows_per_second float8,
+    seconds_left float8,
     rows_read bigint,
     rows_skipped bigint,
     rows_unlabelled bigint,
     device text,
+    memory bigint,
     memory_estimate bigint,
     pid int,
     version bigint REFERENCES csp.model_version ON DELETE SET NULL,
     created timestamptz NOT NULL DEFAULT clock_timestamp(),
+    queued timestamptz NOT NULL DEFAULT clock_timestamp(),  -- last: csp_resume queues a run again
+    launched timestamptz,                                   -- while it is queued: when a worker was last started
+    launches int NOT NULL DEFAULT 0,                        -- workers that were started and not heard of
+    resumed int NOT NULL DEFAULT 0,                         -- how often
     started timestamptz,
+    checkpoint timestamptz,                                 -- when the last was written
     finished timestamptz,
     sqlstate text,
     message text,
@@ -98,6 +107,16 @@ CREATE TABLE csp.run_metric (
     PRIMARY KEY (run, stage, epoch)
 );
 
+-- The last checkpoint of a run that has not succeeded, in parts as model_weights. Not in the dump: it goes with the
+-- rows, threads and libraries of this server.
+CREATE TABLE csp.run_checkpoint (
+    run bigint REFERENCES csp.run ON DELETE CASCADE,
+    part int,
+    data bytea NOT NULL,
+    PRIMARY KEY (run, part)
+);
+ALTER TABLE csp.run_checkpoint ALTER COLUMN data SET STORAGE EXTERNAL;
+
 SELECT pg_catalog.pg_extension_config_dump('csp.model', '');
 SELECT pg_catalog.pg_extension_config_dump('csp.model_version', '');
 SELECT pg_catalog.pg_extension_config_dump('csp.model_version_id_seq', '');
@@ -114,6 +133,7 @@ ALTER TABLE csp.model_weights ENABLE ROW LEVEL SECURITY;
 ALTER TABLE csp.model_class ENABLE ROW LEVEL SECURITY;
 ALTER TABLE csp.run ENABLE ROW LEVEL SECURITY;
 ALTER TABLE csp.run_metric ENABLE ROW LEVEL SECURITY;
+ALTER TABLE csp.run_checkpoint ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY visible ON csp.model FOR SELECT USING (pg_catalog.pg_has_role(owner, 'USAGE'));
 CREATE POLICY visible ON csp.model_version FOR SELECT
@@ -125,8 +145,11 @@ CREATE POLICY visible ON csp.model_class FOR SELECT
 CREATE POLICY visible ON csp.run FOR SELECT USING (pg_catalog.pg_has_role(owner, 'USAGE'));
 CREATE POLICY visible ON csp.run_metric FOR SELECT
     USING (EXISTS (SELECT FROM csp.run r WHERE r.id = run_metric.run));
+CREATE POLICY visible ON csp.run_checkpoint FOR SELECT
+    USING (EXISTS (SELECT FROM csp.run r WHERE r.id = run_checkpoint.run));
 
-GRANT SELECT ON csp.model, csp.model_version, csp.model_weights, csp.model_class, csp.run, csp.run_metric TO PUBLIC;
+GRANT SELECT ON csp.model, csp.model_version, csp.model_weights, csp.model_class, csp.run, csp.run_metric,
+    csp.run_checkpoint TO PUBLIC;
 
 -- Every change of a name is told to all backends, which cache what names mean.
 CREATE FUNCTION csp.catalog_changed() RETURNS trigger
@@ -140,15 +163,25 @@ CREATE FUNCTION csp.run_is_alive(run bigint) RETURNS boolean
 COMMENT ON FUNCTION csp.run_is_alive(bigint) IS
     'whether a process still works on the training run; on a standby always true, since locks of the primary are not known there';
 
--- A process that is killed cannot say so: its run stays 'running' in the table. A worker takes
--- its lock within moments of being queued.
+-- After a crash or a restart nobody is left who would start queued runs: whoever comes by one sees to it.
+CREATE FUNCTION csp.wake_queue() RETURNS boolean
+    LANGUAGE C VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'csp_wake_queue';
+COMMENT ON FUNCTION csp.wake_queue() IS
+    'starts a process that starts queued training runs, if one could begin and nobody is about to start it; always true';
+
+-- A process that is killed cannot say so: its run stays 'running' in the table.
 CREATE FUNCTION csp.current_state(run csp.run) RETURNS csp.run_state
     LANGUAGE SQL VOLATILE PARALLEL RESTRICTED
-    RETURN CASE WHEN (run.state = 'running' OR run.state = 'queued' AND run.created < clock_timestamp() - interval '1 minute')
-                     AND NOT csp.run_is_alive(run.id)
-                THEN 'crashed' ELSE run.state END;
+    RETURN CASE WHEN run.state = 'running' AND NOT csp.run_is_alive(run.id) THEN 'crashed'
+                WHEN run.state = 'queued' AND csp.wake_queue() THEN 'queued'
+                ELSE run.state END;
 COMMENT ON FUNCTION csp.current_state(csp.run) IS
     'state of a training run, crashed if it was running and no process works on it any more';
+
+-- In the whole queue, of which a role may see a part.
+CREATE FUNCTION csp.queue_position(run bigint) RETURNS bigint
+    LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'csp_queue_position';
+COMMENT ON FUNCTION csp.queue_position(bigint) IS 'place of a training run in the queue, from 1; NULL if it is not queued';
 
 CREATE VIEW csp.models WITH (security_invoker = true) AS
     SELECT v.id, m.name, v.version, m.deployed = v.id AS deployed, m.owner,
@@ -169,11 +202,25 @@ COMMENT ON COLUMN csp.classes.rows IS 'labelled rows of this class that the mode
 CREATE VIEW csp.runs WITH (security_invoker = true) AS
     SELECT r.id, r.model, v.version,
            csp.current_state(r) AS state,
-           r.phase, r.epoch, r.epochs, r.loss, r.rows_per_second, r.rows_read, r.rows_skipped, r.rows_unlabelled,
-           r.device, r.memory_estimate, r.pid, r.owner, r.source, r.options, r.created, r.started, r.finished,
+           r.phase, r.epoch, r.epochs, r.batch, r.batches, r.loss, r.rows_per_second, r.rows_read, r.rows_skipped,
+           r.rows_unlabelled, r.device, r.memory, r.memory_estimate, r.pid, r.owner, r.source, r.options, r.created, r.started, r.finished,
+           r.resumed, r.checkpoint,
            r.sqlstate, r.message, r.detail, r.hint
     FROM csp.run r LEFT JOIN csp.model_version v ON v.id = r.version;
 COMMENT ON VIEW csp.runs IS 'training runs: state, progress, and why a run failed';
+
+CREATE VIEW csp.progress WITH (security_invoker = true) AS
+    SELECT r.id, r.model, r.state, CASE WHEN r.state = 'queued' THEN csp.queue_position(r.id) END AS queue_position,
+           r.phase, r.epoch, r.epochs, r.batch, r.batches, r.loss, r.rows_per_second,
+           make_interval(secs => round(r.seconds_left)) AS time_left, date_trunc('second', clock_timestamp() - r.started) AS elapsed,
+           r.device, r.memory, r.memory_estimate, r.pid, a.wait_event_type, a.wait_event,
+           r.owner, r.source, r.queued, r.started, r.checkpoint
+    FROM csp.run r LEFT JOIN pg_stat_activity a ON a.pid = r.pid AND r.state = 'running'
+    WHERE r.state IN ('queued', 'running') AND csp.current_state(r) <> 'crashed';
+COMMENT ON VIEW csp.progress IS 'training runs that go on or are queued';
+COMMENT ON COLUMN csp.progress.queue_position IS 'place in the queue of this database, from 1; NULL for a run that goes on';
+COMMENT ON COLUMN csp.progress.time_left IS 'of training, at the pace of the stage so far; a later stage is taken to be as fast; early stopping is not foreseen';
+COMMENT ON COLUMN csp.progress.memory IS 'bytes that are resident in the worker, half a second ago; with LibTorch and shared memory';
 
 CREATE VIEW csp.metrics WITH (security_invoker = true) AS
     SELECT m.run, r.model, m.stage, m.epoch, m.learning_rate, m.loss, m.loss_in_batch, m.loss_negative,
@@ -181,4 +228,4 @@ CREATE VIEW csp.metrics WITH (security_invoker = true) AS
     FROM csp.run_metric m JOIN csp.run r ON r.id = m.run;
 COMMENT ON VIEW csp.metrics IS 'figures of every epoch of every training run';
 
-GRANT SELECT ON csp.models, csp.classes, csp.runs, csp.metrics TO PUBLIC;
+GRANT SELECT ON csp.models, csp.classes, csp.runs, csp.progress, csp.metrics TO PUBLIC;

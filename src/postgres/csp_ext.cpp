@@ -33,6 +33,12 @@ void define_settings() {
     DefineCustomIntVariable("csp.training_memory", "Memory that a training run may use.",
                             "A run that would need more fails before it begins to compute.", &csp_training_memory,
                             2 * 1024 * 1024, 1024, MAX_KILOBYTES, PGC_USERSET, GUC_UNIT_KB, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable("csp.max_training_workers", "Training runs of a database that go on at a time.",
+                            "The others are queued. 0: none begins.", &csp_max_training_workers, 2, 0, 1000, PGC_SIGHUP,
+                            0, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable("csp.keep_runs", "Training runs of a database that are kept after their end.",
+                            "Older ones are deleted when a run begins; their models stay. -1: all are kept.", &csp_keep_runs,
+                            1000, -1, INT_MAX, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
     DefineCustomBoolVariable("csp.enable_batch", "Enables the planner's use of batches for calls of csp functions.",
                              "Answers are the same with and without.", &csp_enable_batch, true, PGC_USERSET,
                              GUC_EXPLAIN, nullptr, nullptr, nullptr);

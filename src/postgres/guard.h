@@ -109,6 +109,18 @@ auto server_call(Call &&call) -> decltype(call()) {
     }
 }
 
+// While it lives, interrupts wait. An error of the server on the way lifts that by itself.
+class InterruptsHeld {
+public:
+    InterruptsHeld() { HOLD_INTERRUPTS(); }
+    ~InterruptsHeld() {
+        if (InterruptHoldoffCount > 0)
+            RESUME_INTERRUPTS();
+    }
+    InterruptsHeld(const InterruptsHeld &) = delete;
+    InterruptsHeld &operator=(const InterruptsHeld &) = delete;
+};
+
 // Lets a cancelled query or a shutting-down server end this call.
 inline void check_for_interrupts() {
     if (INTERRUPTS_PENDING_CONDITION())

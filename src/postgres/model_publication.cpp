@@ -2,6 +2,7 @@
 #include "model_publication.h"
 
 #include "spi.h"
+#include "training_checkpoint.h"
 #include "training_run.h"
 
 #include "../encoder/model.h"
@@ -23,18 +24,16 @@ std::string json_number(double value) {
     return text;
 }
 
-std::string metrics_json(const std::optional<EpochMetrics> &metrics) {
-    if (!metrics)
-        return "{}";
-    return "{\"stage\": \"" + std::string(to_string(metrics->stage)) + "\", \"epoch\": " + std::to_string(metrics->epoch) +
-           ", \"loss\": " + json_number(metrics->loss) + ", \"validation_loss\": " + json_number(metrics->validation_loss) +
-           ", \"validation_top1\": " + json_number(metrics->validation_top1) + "}";
+std::string metrics_json(const EpochMetrics &metrics) {
+    return "{\"stage\": \"" + std::string(to_string(metrics.stage)) + "\", \"epoch\": " + std::to_string(metrics.epoch) +
+           ", \"loss\": " + json_number(metrics.loss) + ", \"validation_loss\": " + json_number(metrics.validation_loss) +
+           ", \"validation_top1\": " + json_number(metrics.validation_top1) + "}";
 }
 
 int64 insert_version(int64 run, const StoredRun &stored, const TrainingRows &rows, const TrainedVersion &trained) {
     SpiArguments arguments;
     arguments.add(stored.request.model).add(configuration_json(trained.model.config)).add(run);
-    arguments.add(metrics_json(trained.last_metrics)).add(int64(rows.classes.size()));
+    arguments.add(metrics_json(trained.model.metrics)).add(int64(rows.classes.size()));
     arguments.add(int64(rows.unlabelled)).add(int64(rows.skipped_location)).add(int64(rows.skipped_features));
     arguments.add(trained.seconds).add(trained.device).add(trained.torch_version).add(trained.blas_name);
     SpiRows result = spi_execute(
@@ -107,6 +106,7 @@ int publish(int64 run, const StoredRun &stored, const TrainingRows &rows, const 
     insert_weights(version, file);
     insert_classes(version, rows.labels, rows.label_rows);
     deploy_version(stored.request.model, version);
+    delete_checkpoint(run);
     spi_execute("UPDATE csp.run SET state = 'succeeded', phase = NULL, version = $2, "
                 "finished = pg_catalog.clock_timestamp() WHERE id OPERATOR(pg_catalog.=) $1",
                 SpiArguments().add(run).add(version));

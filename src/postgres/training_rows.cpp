@@ -200,6 +200,7 @@ TrainingData TrainingRows::data(const TrainingQuery &query) const {
     data.users = query.has_observer ? users.data() : nullptr;
     data.user_count = query.has_observer ? user_count : 0;
     data.validation = validation.data();
+    data.labels = &labels;
     return data;
 }
 

@@ -116,6 +116,10 @@ void mark_running(int64 run) {
           SpiArguments().add(run).add(int32(MyProcPid)));
 }
 
+void delete_run(int64 run) {
+    write("DELETE FROM csp.run WHERE id OPERATOR(pg_catalog.=) $1", SpiArguments().add(run));
+}
+
 void mark_phase(int64 run, const char *phase) {
     write("UPDATE csp.run SET phase = $2 WHERE id OPERATOR(pg_catalog.=) $1", SpiArguments().add(run).add(phase));
 }
@@ -133,13 +137,29 @@ void record_device(int64 run, const std::string &device) {
     write("UPDATE csp.run SET device = $2 WHERE id OPERATOR(pg_catalog.=) $1", SpiArguments().add(run).add(device));
 }
 
-void record_progress(int64 run, const Progress &progress) {
+void record_progress(int64 run, const Progress &progress, int64 memory) {
     SpiArguments arguments;
     arguments.add(run).add(to_string(progress.stage)).add(int32(progress.epoch)).add(int32(progress.epochs));
     arguments.add_nan_as_null(progress.loss).add_nan_as_null(progress.rows_per_second);
-    write("UPDATE csp.run SET phase = $2, epoch = $3, epochs = $4, loss = $5, rows_per_second = $6 "
-          "WHERE id OPERATOR(pg_catalog.=) $1",
-          std::move(arguments));
+    arguments.add(int64(progress.batch)).add(int64(progress.batches)).add_nan_as_null(progress.seconds_left);
+    if (memory > 0)
+        arguments.add(memory);
+    else
+        arguments.add_null(INT8OID);
+    arguments.add(int32(MyProcPid));
+    SpiRows rows = write("UPDATE csp.run SET phase = $2, epoch = $3, epochs = $4, loss = $5, rows_per_second = $6, "
+                         "batch = $7, batches = $8, seconds_left = $9, memory = $10 "
+                         "WHERE id OPERATOR(pg_catalog.=) $1 AND pid OPERATOR(pg_catalog.=) $11",
+                         std::move(arguments));
+    if (rows.count() == 0)
+        throw SqlError(ERRCODE_UNDEFINED_OBJECT, "training run " + std::to_string(run) + " has been deleted");
+}
+
+bool is_own_run(int64 run) {
+    SpiRows rows = write("SELECT FROM csp.run r WHERE r.id OPERATOR(pg_catalog.=) $1 AND r.pid OPERATOR(pg_catalog.=) $2 "
+                         "AND r.state OPERATOR(pg_catalog.=) 'running'",
+                         SpiArguments().add(run).add(int32(MyProcPid)));
+    return rows.count() > 0;
 }
 
 void record_metrics(int64 run, const EpochMetrics &metrics) {
@@ -149,8 +169,38 @@ void record_metrics(int64 run, const EpochMetrics &metrics) {
                          metrics.loss_dropout, metrics.validation_loss, metrics.validation_top1, metrics.seconds})
         arguments.add_nan_as_null(value);
     write("INSERT INTO csp.run_metric (run, stage, epoch, learning_rate, loss, loss_in_batch, loss_negative, "
-          "loss_dropout, validation_loss, validation_top1, seconds) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+          "loss_dropout, validation_loss, validation_top1, seconds) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) "
+          // A resumed run comes by epochs that it had finished after its checkpoint.
+          "ON CONFLICT (run, stage, epoch) DO UPDATE SET (learning_rate, loss, loss_in_batch, loss_negative, "
+          "loss_dropout, validation_loss, validation_top1, seconds) = (excluded.learning_rate, excluded.loss, "
+          "excluded.loss_in_batch, excluded.loss_negative, excluded.loss_dropout, excluded.validation_loss, "
+          "excluded.validation_top1, excluded.seconds)",
           std::move(arguments));
+}
+
+void delete_metrics(int64 run) {
+    write("DELETE FROM csp.run_metric WHERE run OPERATOR(pg_catalog.=) $1", SpiArguments().add(run));
+}
+
+RunToResume queue_again(int64 run) {
+    SpiRows rows = write("SELECT r.model, r.owner::pg_catalog.oid, r.state::pg_catalog.text FROM csp.run r "
+                         "WHERE r.id OPERATOR(pg_catalog.=) $1 FOR UPDATE",
+                         SpiArguments().add(run));
+    if (rows.count() == 0)
+        throw SqlError(ERRCODE_UNDEFINED_OBJECT, "training run " + std::to_string(run) + " has been deleted");
+    bool is_null;
+    RunToResume found{rows.text(0, 1), DatumGetObjectId(rows.datum(0, 2, is_null))};
+    std::string state = rows.text(0, 3);
+    if (state == "succeeded" || state == "queued" || (state == "running" && run_is_alive(run)))
+        throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                       "training run " + std::to_string(run) + (state == "succeeded" ? " has " : " is ") + state,
+                       "Only a run that has crashed, failed or been cancelled can be resumed.");
+    write("UPDATE csp.run SET state = 'queued', phase = NULL, epoch = NULL, epochs = NULL, batch = NULL, batches = NULL, "
+          "loss = NULL, rows_per_second = NULL, seconds_left = NULL, memory = NULL, pid = NULL, started = NULL, finished = NULL, "
+          "sqlstate = NULL, message = NULL, detail = NULL, hint = NULL, queued = pg_catalog.clock_timestamp(), launched = NULL, launches = 0, "
+          "resumed = resumed OPERATOR(pg_catalog.+) 1 WHERE id OPERATOR(pg_catalog.=) $1",
+          SpiArguments().add(run));
+    return found;
 }
 
 void mark_failed(int64 run, const RunFailure &failure) {
@@ -160,7 +210,7 @@ void mark_failed(int64 run, const RunFailure &failure) {
     arguments.add(failure.hint.empty() ? nullptr : failure.hint.c_str());
     write("UPDATE csp.run SET state = $2::csp.run_state, sqlstate = $3, message = $4, detail = $5, hint = $6, "
           "finished = pg_catalog.clock_timestamp() "
-          "WHERE id OPERATOR(pg_catalog.=) $1 AND state IN ('queued', 'running')",
+          "WHERE id OPERATOR(pg_catalog.=) $1 AND state OPERATOR(pg_catalog.=) ANY ('{queued, running}'::csp.run_state[])",
           std::move(arguments));
 }
 
@@ -196,6 +246,8 @@ void require_model_rights(const std::string &model, Oid role) {
 
 namespace {
 
+std::optional<int64> own_run;  // whose lock this process holds, which is no obstacle to itself
+
 LOCKTAG run_lock_tag(int64 run) {
     LOCKTAG tag;
     SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, uint32(uint64(run) >> 32), uint32(run), run_lock_class);
@@ -204,13 +256,21 @@ LOCKTAG run_lock_tag(int64 run) {
 
 }  // namespace
 
-void lock_run(int64 run) {
+bool lock_run(int64 run) {
     LOCKTAG tag = run_lock_tag(run);
-    server_call([&] { LockAcquire(&tag, ExclusiveLock, true, false); });
+    // Whoever looks whether the run is alive holds the lock for a moment.
+    for (int attempt = 0; attempt < 20; ++attempt) {
+        if (server_call([&] { return LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL; })) {
+            own_run = run;
+            return true;
+        }
+        pg_usleep(10000);
+    }
+    return false;
 }
 
 bool run_is_alive(int64 run) {
-    if (RecoveryInProgress())
+    if (RecoveryInProgress() || own_run == run)
         return true;
     LOCKTAG tag = run_lock_tag(run);
     return server_call([&] {

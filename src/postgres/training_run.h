@@ -28,12 +28,25 @@ struct StoredRun {
 };
 std::optional<StoredRun> load_run(int64 run);
 
+void delete_run(int64 run);
 void mark_running(int64 run);
 void mark_phase(int64 run, const char *phase);
 void record_rows(int64 run, const TrainingRows &rows, int64 memory_estimate);
 void record_device(int64 run, const std::string &device);
-void record_progress(int64 run, const Progress &progress);
+// Throws SqlError(undefined_object) if the run is no longer there, or no longer this process's.
+void record_progress(int64 run, const Progress &progress, int64 memory);
 void record_metrics(int64 run, const EpochMetrics &metrics);
+
+// Of all epochs.
+void delete_metrics(int64 run);
+
+// Makes a run that has ended badly a queued one again. Throws
+// SqlError(object_not_in_prerequisite_state) for any other.
+struct RunToResume {
+    std::string model;
+    Oid owner;
+};
+RunToResume queue_again(int64 run);
 
 // How a run ended, if not well.
 struct RunFailure {
@@ -42,6 +55,9 @@ struct RunFailure {
     std::string message, detail, hint;
 };
 void mark_failed(int64 run, const RunFailure &failure);
+
+// Whether the run is there and says that this process works on it.
+bool is_own_run(int64 run);
 
 // Within a catch block: what the exception says, as strings.
 RunFailure describe_failure();
@@ -52,7 +68,6 @@ struct TrainedVersion {
     TrainedModel model;
     double seconds = 0;
     std::string device, torch_version, blas_name;
-    std::optional<EpochMetrics> last_metrics;
 };
 int publish(int64 run, const StoredRun &stored, const TrainingRows &rows, const TrainedVersion &trained);
 
@@ -60,8 +75,8 @@ int publish(int64 run, const StoredRun &stored, const TrainingRows &rows, const 
 // member of its owner; invalid_name for a name that no model can have.
 void require_model_rights(const std::string &model, Oid role);
 
-// The lock that a training worker holds for life, and whether somebody holds it.
-void lock_run(int64 run);
+// The lock that a training worker holds for life, and whether somebody holds it. lock_run: false if another does.
+bool lock_run(int64 run);
 bool run_is_alive(int64 run);
 
 }  // namespace csp::server

@@ -13,12 +13,14 @@ namespace csp::server {
 struct WorkerArguments {
     Oid database;
     Oid user;
-    TransactionId launcher;  // the transaction that queues the run; the worker waits for its end
     int64 run;
 };
 
-// Registers a worker for the run. Throws SqlError(configuration_limit_exceeded) if
+// Registers a worker that executes the run as `user`, if it may begin by then (see training_queue.h). Null if
 // max_worker_processes are all in use.
-BackgroundWorkerHandle *start_training_worker(int64 run, const std::string &model);
+BackgroundWorkerHandle *start_training_worker(int64 run, const std::string &model, Oid user);
+
+// Registers a process that starts queued runs and ends.
+void start_queue_starter();
 
 }  // namespace csp::server

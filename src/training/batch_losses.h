@@ -4,6 +4,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "checkpoint.h"
 #include "network.h"
 #include "options.h"
 #include "samples.h"
@@ -38,6 +39,16 @@ public:
     // images), and loss of the true class and hits.
     double validate_contrastive(const RowIds &rows) const;
     SupervisedValidation validate_supervised(const RowIds &rows) const;
+
+    // Where its random streams stand.
+    void save(CheckpointWriter &checkpoint) const {
+        checkpoint.add_stream("negatives", negatives_);
+        checkpoint.add_stream("dropout", dropout_.random());
+    }
+    void load(const CheckpointReader &checkpoint) {
+        checkpoint.read_stream("negatives", negatives_);
+        checkpoint.read_stream("dropout", dropout_.random());
+    }
 
 private:
     ContrastiveLosses regression(const RowIds &rows);

@@ -4,16 +4,18 @@
 #include <c10/core/TensorOptions.h>
 
 #include <memory>
+#include <string>
 
 #include "trainer.h"
 
 namespace csp {
 
 // See TrainingLibrary::make_trainer.
-std::unique_ptr<Trainer> make_trainer(const TrainingOptions &options, const TrainingData &data);
+std::unique_ptr<Trainer> make_trainer(const TrainingOptions &options, const TrainingData &data,
+                                      const std::string &checkpoint = {});
 
 // The same on a device of the caller's choice, whatever the option says.
 std::unique_ptr<Trainer> make_trainer_on(const at::TensorOptions &device, const TrainingOptions &options,
-                                         const TrainingData &data);
+                                         const TrainingData &data, const std::string &checkpoint = {});
 
 }  // namespace csp

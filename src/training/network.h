@@ -26,6 +26,9 @@ public:
     Dropout(double probability, RandomStream random) : probability_(probability), random_(random) {}
     at::Tensor operator()(const at::Tensor &activations);
 
+    RandomStream &random() { return random_; }
+    const RandomStream &random() const { return random_; }
+
 private:
     double probability_;
     RandomStream random_;
@@ -78,6 +81,8 @@ public:
 
     ParameterGroup &encoder() { return encoder_; }  // location encoder, image side, temperature
     ParameterGroup &head() { return head_; }        // class head and users; empty without one
+    const ParameterGroup &encoder() const { return encoder_; }
+    const ParameterGroup &head() const { return head_; }
 
     // By the names of encoder/model.h.
     TensorMap tensors() const;

@@ -5,6 +5,8 @@
 #include <c10/core/GradMode.h>
 
 #include <cmath>
+#include <limits>
+#include <string>
 
 namespace csp {
 
@@ -34,6 +36,22 @@ void Adam::update(State &state, double learning_rate) {
     state.group.values.addcdiv_(state.mean, denominator, -learning_rate / correction1);
 }
 
+void Adam::save(CheckpointWriter &checkpoint) const {
+    checkpoint.add_integer("steps", steps_);
+    for (std::size_t i = 0; i < states_.size(); ++i) {
+        checkpoint.add_tensor("mean." + std::to_string(i), states_[i].mean);
+        checkpoint.add_tensor("square." + std::to_string(i), states_[i].square);
+    }
+}
+
+void Adam::load(const CheckpointReader &checkpoint) {
+    steps_ = checkpoint.integer("steps", 0, std::numeric_limits<int64_t>::max());
+    for (std::size_t i = 0; i < states_.size(); ++i) {
+        checkpoint.read_tensor("mean." + std::to_string(i), states_[i].mean);
+        checkpoint.read_tensor("square." + std::to_string(i), states_[i].square);
+    }
+}
+
 double scheduled_rate(Schedule schedule, double initial, double decay, int epoch, int epochs) {
     switch (schedule) {
         case Schedule::constant: return initial;
@@ -42,6 +60,12 @@ double scheduled_rate(Schedule schedule, double initial, double decay, int epoch
     }
     constexpr double pi = 3.14159265358979323846;
     return initial * 0.5 * (1 + std::cos(pi * epoch / epochs));
+}
+
+double warmup_factor(double share, int64_t batch, int64_t batches) {
+    const double length = std::ceil(share * static_cast<double>(batches));
+    const double done = static_cast<double>(batch + 1);
+    return done < length ? done / length : 1;
 }
 
 }  // namespace csp

@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "checkpoint.h"
 #include "network.h"
 #include "options.h"
 
@@ -22,6 +23,10 @@ public:
     void zero_gradients();
     void step(double learning_rate);
 
+    // Moments and number of steps, not the parameters.
+    void save(CheckpointWriter &checkpoint) const;
+    void load(const CheckpointReader &checkpoint);
+
 private:
     struct State {
         ParameterGroup group;
@@ -37,5 +42,9 @@ private:
 
 // The learning rate of an epoch (from 0) of `epochs`.
 double scheduled_rate(Schedule schedule, double initial, double decay, int epoch, int epochs);
+
+// By which a warm-up over a share of `batches` multiplies it in one of them (from 0): in even
+// steps up to 1, and 1 from then on.
+double warmup_factor(double share, int64_t batch, int64_t batches);
 
 }  // namespace csp

@@ -256,6 +256,8 @@ const std::vector<Option> &table() {
              [](const Options &o) { return std::string(to_string(o.pretrain_schedule)); },
              [](Options &o, const std::string &w) { o.pretrain_schedule = parse_schedule(w, "pretrain_schedule"); }},
          "how the learning rate of pre-training falls"},
+        {"pretrain_warmup", "", NumberField{FIELD(double, pretrain_warmup), 0, 0.9},
+         "share of the batches of pre-training during which the learning rate rises from 0, in even steps"},
         {"temperature_in_batch", "unsuper_temp_inbatch", NumberField{FIELD(double, temperature_in_batch), 1e-3, 1e4},
          "divides the cosines of the in-batch term"},
         {"temperature_negative", "unsuper_temp_negloc", NumberField{FIELD(double, temperature_negative), 1e-3, 1e4},
@@ -295,6 +297,8 @@ const std::vector<Option> &table() {
                    [](const Options &o) { return std::string(to_string(o.schedule)); },
                    [](Options &o, const std::string &w) { o.schedule = parse_schedule(w, "schedule"); }},
          "how the learning rate of supervised training falls"},
+        {"warmup", "", NumberField{FIELD(double, warmup), 0, 0.9},
+         "share of the batches of supervised training during which the learning rate rises from 0, in even steps"},
         {"loss", "train_loss",
          WordField{[] { return std::string("full_loss, cross_entropy, full_loss_user"); },
                    [](const Options &o) { return std::string(to_string(o.loss)); }, parse_loss},
@@ -331,6 +335,12 @@ const std::vector<Option> &table() {
         {"weight_decay", "weight_decay", NumberField{FIELD(double, weight_decay), 0, 10}, "L2 penalty of all weights"},
         {"validation_fraction", "", NumberField{FIELD(double, validation_fraction), 0, 0.9},
          "share of the rows held out to validate"},
+        {"patience", "", IntegerField{FIELD(int, patience), 0, 1000000},
+         "a stage ends after so many epochs without a lower validation loss; 0: it runs all its epochs"},
+        {"keep_best", "", BooleanField{FIELD(bool, keep_best)},
+         "a stage ends with the weights of its epoch of lowest validation loss, not of its last"},
+        {"checkpoint_seconds", "", NumberField{FIELD(double, checkpoint_seconds), 0, 1e6},
+         "seconds between two checkpoints, from which a run that was interrupted can be resumed; 0: none are written"},
         {"seed", "", SeedField{FIELD(int64_t, seed)}, "seed of every random choice"},
         {"device", "device",
          WordField{[] { return std::string("auto, cpu, cuda, cuda:N"); }, [](const Options &o) { return o.device; },
@@ -607,6 +617,11 @@ void validate(const TrainingOptions &options) {
                     one_term ? "weight_in_batch is 0, and l2_regression has no other term."
                              : "Both weight_in_batch and weight_negative are 0.",
                     "Set one of them above 0, or pretrain_epochs and weight_contrastive to 0.");
+    }
+    if ((options.patience > 0 || options.keep_best) && options.validation_fraction == 0) {
+        throw Error(ErrorKind::invalid_parameter, "no rows are held out to validate",
+                    "patience and keep_best compare validation losses, and validation_fraction is 0.",
+                    "Set validation_fraction above 0, or leave patience and keep_best out.");
     }
 }
 

@@ -28,7 +28,8 @@ enum class Precision { float32, bfloat16 };
 enum class SupervisedLoss { full_loss, cross_entropy, full_loss_user };
 
 // How the learning rate goes on from epoch to epoch of a stage: not at all, by the factor
-// learning_rate_decay an epoch (as published), or along half a cosine down to zero.
+// learning_rate_decay an epoch (as published), or along half a cosine down to zero. A warm-up
+// multiplies it by a factor that rises to 1 batch by batch.
 enum class Schedule { constant, exponential, cosine };
 
 struct TrainingOptions {
@@ -41,6 +42,7 @@ struct TrainingOptions {
     int pretrain_epochs = 40;
     double pretrain_learning_rate = 2e-3;
     Schedule pretrain_schedule = Schedule::cosine;
+    double pretrain_warmup = 0;  // share of the stage's batches
     double temperature_in_batch = 0.5;  // [unsuper_temp_inbatch]
     double temperature_negative = 0.5;  // [unsuper_temp_negloc]
     double temperature_dropout = 0.5;   // [unsuper_temp_simcse]
@@ -58,6 +60,7 @@ struct TrainingOptions {
     double learning_rate = 1e-3;
     double encoder_learning_rate = 0.3;  // of everything but the class head, as a factor
     Schedule schedule = Schedule::cosine;
+    double warmup = 0;               // share of the stage's batches
     SupervisedLoss loss = SupervisedLoss::cross_entropy;
     double label_smoothing = 0.1;    // of cross_entropy
     double weight_background = 1.0;  // of random locations in full_loss
@@ -74,6 +77,9 @@ struct TrainingOptions {
     double learning_rate_decay = 0.98;  // of the exponential schedule [lr_decay]
     double weight_decay = 0;
     double validation_fraction = 0.1;
+    int patience = 0;        // epochs without a lower validation loss that end a stage; 0: none do
+    bool keep_best = false;  // end a stage with the weights of the epoch of lowest validation loss
+    double checkpoint_seconds = 180;  // between two checkpoints, which the caller of the trainer takes; 0: none
     int64_t seed = 0;
     std::string device = "auto";  // auto, cpu, cuda, cuda:N
     int threads = 1;              // of LibTorch and BLAS

@@ -77,7 +77,11 @@ int64_t estimate_memory(const TrainingOptions &options, int64_t rows, int image_
         batch2 * (2 * per_row + scores) + (options.weight_contrastive > 0 ? contrastive : 0);
     const double step = 4 * std::max(image_dim > 0 ? contrastive : 0, class_count > 0 ? supervised : 0);
     constexpr double kept_by_malloc = 32 << 20;
-    const double bytes = 1.2 * (data + cache + 4 * 6 * sizes.parameters + step) + kept_by_malloc;
+    // Values, gradients, two moments and what a step of the optimizer makes; the best epoch's values; a checkpoint of
+    // values and moments, once as tensors and once as bytes.
+    const double best = options.keep_best ? 1 : 0;
+    const double copies = 6 + best + (options.checkpoint_seconds > 0 ? 2 * (3 + best) : 0);
+    const double bytes = 1.2 * (data + cache + 4 * copies * sizes.parameters + step) + kept_by_malloc;
     return bytes < 9e18 ? static_cast<int64_t>(bytes) : std::numeric_limits<int64_t>::max();
 }
 

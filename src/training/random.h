@@ -17,6 +17,8 @@ enum class RandomPurpose : uint64_t { weights = 1, order, negatives, dropout, he
 
 class RandomStream {
 public:
+    using State = std::array<uint64_t, 4>;
+
     RandomStream(int64_t seed, RandomPurpose purpose);
 
     uint64_t next();                 // 64 random bits
@@ -29,8 +31,12 @@ public:
     // n factors, each 0 with probability `drop` (to 1/65536) and else 1 / (1 - drop).
     void fill_dropout_mask(float *mask, std::size_t n, double drop);
 
+    // Where the stream stands: one that is set to it goes on as this one does.
+    const State &state() const { return state_; }
+    void set_state(const State &state) { state_ = state; }
+
 private:
-    std::array<uint64_t, 4> state_;  // xoshiro256++ (Blackman and Vigna, 2021)
+    State state_;  // xoshiro256++ (Blackman and Vigna, 2021)
 };
 
 }  // namespace csp

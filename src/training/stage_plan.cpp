@@ -69,14 +69,15 @@ void require_rows(const StagePlan &plan, const char *what) {
 
 StagePlan plan_pretraining(const TrainingOptions &options, const TrainingData &data) {
     StagePlan plan{
-        Stage::pretraining,       {}, {}, options.batch_size, options.pretrain_epochs, options.pretrain_learning_rate,
-        options.pretrain_schedule};
+        Stage::pretraining,       {}, {}, 0, options.batch_size, options.pretrain_epochs, options.pretrain_learning_rate,
+        options.pretrain_schedule, options.pretrain_warmup};
     for (std::size_t i = 0; i < data.rows; ++i) {
         const bool held_out = data.validation && data.validation[i];
         (held_out ? plan.validation : plan.training).push_back(static_cast<int64_t>(i));
     }
     require_rows(plan, "pre-training");
-    if (RowSampler(options, plan.training, data.classes).size() < 2) {
+    plan.epoch_rows = RowSampler(options, plan.training, data.classes).size();
+    if (plan.epoch_rows < 2) {
         throw Error(ErrorKind::invalid_parameter, "an epoch of pre-training has a single row",
                     "All rows have the same label, of which max_rows_per_class takes one.",
                     "Raise max_rows_per_class, or set it to 0.");
@@ -94,8 +95,8 @@ void require_two_classes(const StagePlan &plan, const TrainingData &data) {
 }
 
 StagePlan plan_supervised(const TrainingOptions &options, const TrainingData &data) {
-    StagePlan plan{Stage::supervised, {}, {}, options.fine_tune_batch_size, options.epochs, options.learning_rate,
-                   options.schedule};
+    StagePlan plan{Stage::supervised, {}, {}, 0, options.fine_tune_batch_size, options.epochs, options.learning_rate,
+                   options.schedule, options.warmup};
     for (std::size_t i = 0; i < data.rows; ++i) {
         if (data.classes[i] < 0) continue;
         const bool held_out = data.validation && data.validation[i];
@@ -105,8 +106,8 @@ StagePlan plan_supervised(const TrainingOptions &options, const TrainingData &da
     plan.training = stratified_subset(plan.training, data.classes, options.label_ratio, random);
     require_rows(plan, "supervised training: rows with a label");
     require_two_classes(plan, data);
-    const RowSampler sampler(options, plan.training, data.classes);
-    const int64_t batches = Epoch::batches(sampler.size(), plan.batch_size);
+    plan.epoch_rows = RowSampler(options, plan.training, data.classes).size();
+    const int64_t batches = Epoch::batches(plan.epoch_rows, plan.batch_size);
     plan.epochs = static_cast<int>(std::max<int64_t>(plan.epochs, (options.min_steps + batches - 1) / batches));
     return plan;
 }

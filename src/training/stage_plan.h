@@ -12,10 +12,12 @@ namespace csp {
 struct StagePlan {
     Stage stage = Stage::pretraining;
     RowIds training, validation;
+    std::size_t epoch_rows = 0;  // of training, that an epoch goes through
     int batch_size = 0;
     int epochs = 0;
     double learning_rate = 0;
     Schedule schedule = Schedule::constant;
+    double warmup = 0;
 };
 
 // The architecture of the options with what only the data tells: image_dim and class_count,

@@ -6,15 +6,18 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <limits>
 
 #include "../encoder/error.h"
 #include "batch_losses.h"
+#include "best_epoch.h"
+#include "checkpoint.h"
 #include "device.h"
+#include "epoch_sums.h"
 #include "make_trainer.h"
 #include "network.h"
 #include "optimizer.h"
 #include "position_tensors.h"
+#include "run_identity.h"
 #include "samples.h"
 #include "stage_plan.h"
 #include "torch_guard.h"
@@ -22,30 +25,9 @@
 namespace csp {
 namespace {
 
-constexpr double not_applicable = std::numeric_limits<double>::quiet_NaN();
-
 double seconds_since(std::chrono::steady_clock::time_point start) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
-
-// The mean of what was added; NaN of nothing.
-class Mean {
-public:
-    void add(double value, double weight = 1) { sum_ += value * weight, weight_ += weight; }
-    void add(const at::Tensor &scalar) {
-        if (scalar.defined()) add(scalar.item<double>());
-    }
-    double value() const { return weight_ > 0 ? sum_ / weight_ : not_applicable; }
-
-private:
-    double sum_ = 0, weight_ = 0;
-};
-
-struct EpochSums {
-    Mean loss, in_batch, negative, dropout, validation_loss, validation_top1;
-    double seconds = 0, training_seconds = 0;
-    int64_t training_rows = 0;
-};
 
 class TwoStageTrainer : public Trainer {
 public:
@@ -59,6 +41,18 @@ public:
           order_(options.seed, RandomPurpose::order) {
         if (data.initial) network_.load(*data.initial);
         start_stage();
+    }
+
+    // Goes on from a checkpoint in place of the start.
+    void restore(const std::string &bytes) {
+        const CheckpointReader checkpoint(bytes);
+        require_same_run(checkpoint, options_, data_);
+        checkpoint.read_tensor("encoder", network_.encoder().values);
+        checkpoint.read_tensor("head", network_.head().values);
+        stage_ = static_cast<std::size_t>(checkpoint.integer("stage", 0, static_cast<int64_t>(plans_.size())));
+        if (stage_ < plans_.size()) restore_stage(checkpoint);
+        best_ = BestEpoch(options_.patience, options_.keep_best);
+        best_.load(checkpoint, network_);
     }
 
     bool advance(double seconds, Progress &progress) override {
@@ -77,7 +71,20 @@ public:
         return guarded([&] {
             TensorMap tensors = network_.tensors();
             tensors.insert(position_tensors_.begin(), position_tensors_.end());
-            return TrainedModel{config_, std::move(tensors)};
+            return TrainedModel{config_, std::move(tensors), best_.metrics()};
+        });
+    }
+
+    std::string checkpoint() const override {
+        return guarded([&] {
+            CheckpointWriter checkpoint;
+            save_run(options_, data_, checkpoint);
+            checkpoint.add_tensor("encoder", network_.encoder().values);
+            checkpoint.add_tensor("head", network_.head().values);
+            checkpoint.add_integer("stage", static_cast<int64_t>(stage_));
+            best_.save(checkpoint);
+            if (stage_ < plans_.size()) save_stage(checkpoint);
+            return checkpoint.bytes();
         });
     }
 
@@ -94,17 +101,56 @@ private:
         adam_.add(network_.encoder(), pretraining ? 1 : options_.encoder_learning_rate);
         if (!pretraining) adam_.add(network_.head(), 1);
         sampler_ = std::make_unique<RowSampler>(options_, plan().training, data_.classes);
+        best_ = BestEpoch(options_.patience, options_.keep_best);
+        stage_seconds_ = 0;
+        stage_rows_ = 0;
         epoch_ = 0;
         start_epoch();
     }
 
+    void save_stage(CheckpointWriter &checkpoint) const {
+        checkpoint.add_integer("epoch", epoch_);
+        checkpoint.add_integer("batch", batch_);
+        checkpoint.add_integer("validated", static_cast<int64_t>(validated_));
+        checkpoint.add_number("learning_rate", learning_rate_);
+        checkpoint.add_number("last_loss", last_loss_);
+        checkpoint.add_stream("epoch_order", epoch_order_);
+        checkpoint.add_stream("order", order_);
+        losses_.save(checkpoint);
+        adam_.save(checkpoint);
+        sums_.save(checkpoint);
+    }
+
+    void restore_stage(const CheckpointReader &checkpoint) {
+        start_stage();
+        epoch_ = static_cast<int>(checkpoint.integer("epoch", 0, plan().epochs - 1));
+        checkpoint.read_stream("epoch_order", order_);
+        start_epoch();
+        batch_ = checkpoint.integer("batch", 0, current_->batches());
+        validated_ = static_cast<std::size_t>(
+            checkpoint.integer("validated", 0, static_cast<int64_t>(rows_to_validate())));
+        learning_rate_ = checkpoint.number("learning_rate");
+        last_loss_ = checkpoint.number("last_loss");
+        checkpoint.read_stream("order", order_);
+        losses_.load(checkpoint);
+        adam_.load(checkpoint);
+        sums_.load(checkpoint);
+    }
+
     void start_epoch() {
+        epoch_order_ = order_;
         current_ = std::make_unique<Epoch>(sampler_->draw(order_), plan().batch_size, order_);
         sums_ = {};
         batch_ = 0;
         validated_ = 0;
-        learning_rate_ =
-            scheduled_rate(plan().schedule, plan().learning_rate, options_.learning_rate_decay, epoch_, plan().epochs);
+    }
+
+    // All epochs of a stage have as many batches.
+    double learning_rate() const {
+        const int64_t batches = current_->batches();
+        const double rate = scheduled_rate(plan().schedule, plan().learning_rate, options_.learning_rate_decay, epoch_,
+                                           plan().epochs);
+        return rate * warmup_factor(plan().warmup, epoch_ * batches + batch_, plan().epochs * batches);
     }
 
     // The smallest unit of work: a portion of the position features, a training batch or a
@@ -119,6 +165,7 @@ private:
             validate_batch();
         step_seconds_ = seconds_since(start);
         sums_.seconds += step_seconds_;
+        stage_seconds_ += step_seconds_;
         if (training) sums_.training_seconds += step_seconds_;
         report(progress);
         if (!encoding && batch_ == current_->batches() && validated_ == rows_to_validate()) finish_epoch(progress);
@@ -131,10 +178,12 @@ private:
         last_loss_ = loss.item<double>();
         if (!std::isfinite(last_loss_)) throw_diverged();
         loss.backward();
+        learning_rate_ = learning_rate();
         adam_.step(learning_rate_);
         network_.limit_logit_scale();
         sums_.loss.add(last_loss_);
         sums_.training_rows += static_cast<int64_t>(rows.size());
+        stage_rows_ += static_cast<int64_t>(rows.size());
         ++batch_;
     }
 
@@ -190,6 +239,17 @@ private:
         progress.loss = last_loss_;
         progress.rows_per_second =
             sums_.training_seconds > 0 ? static_cast<double>(sums_.training_rows) / sums_.training_seconds : 0;
+        progress.seconds_left = seconds_left();
+    }
+
+    // A row of a later stage is taken to cost what one of this stage does, validation included.
+    double seconds_left() const {
+        if (stage_rows_ == 0) return not_applicable;
+        const auto rows_of = [](const StagePlan &p) { return static_cast<double>(p.epoch_rows) * p.epochs; };
+        const double done = epoch_ + static_cast<double>(batch_) / static_cast<double>(current_->batches());
+        double rows = rows_of(plan()) * (1 - done / plan().epochs);
+        for (std::size_t later = stage_ + 1; later < plans_.size(); ++later) rows += rows_of(plans_[later]);
+        return rows * stage_seconds_ / static_cast<double>(stage_rows_);
     }
 
     void finish_epoch(Progress &progress) {
@@ -204,10 +264,16 @@ private:
                             sums_.validation_loss.value(),
                             sums_.validation_top1.value(),
                             sums_.seconds};
-        if (++epoch_ < plan().epochs)
+        best_.note(progress.metrics, network_);
+        if (++epoch_ < plan().epochs && !best_.out_of_patience())
             start_epoch();
-        else if (++stage_ < plans_.size())
-            start_stage();
+        else
+            finish_stage();
+    }
+
+    void finish_stage() {
+        best_.restore(network_);
+        if (++stage_ < plans_.size()) start_stage();
     }
 
     [[noreturn]] void throw_diverged() const {
@@ -231,7 +297,8 @@ private:
     Network network_;
     BatchLosses losses_;
     Adam adam_;
-    RandomStream order_;
+    RandomStream order_, epoch_order_ = order_;  // now, and when the epoch's rows were drawn
+    BestEpoch best_{0, false};  // of the stage
 
     std::size_t stage_ = 0;  // of plans_; past the end: finished
     int epoch_ = 0;          // of the stage, from 0
@@ -239,25 +306,30 @@ private:
     std::unique_ptr<Epoch> current_;
     int64_t batch_ = 0;          // of the epoch: trained on so far
     std::size_t validated_ = 0;  // validation rows looked at so far
-    double learning_rate_ = 0;
+    double learning_rate_ = 0;  // of the last batch
     double last_loss_ = not_applicable;
     double step_seconds_ = 0;  // of the last step
     EpochSums sums_;
+    double stage_seconds_ = 0;  // of this process in this stage, and its rows: the pace
+    int64_t stage_rows_ = 0;
 };
 
 }  // namespace
 
-std::unique_ptr<Trainer> make_trainer(const TrainingOptions &options, const TrainingData &data) {
-    return guarded([&] { return make_trainer_on(tensor_options(options.device), options, data); });
+std::unique_ptr<Trainer> make_trainer(const TrainingOptions &options, const TrainingData &data,
+                                      const std::string &checkpoint) {
+    return guarded([&] { return make_trainer_on(tensor_options(options.device), options, data, checkpoint); });
 }
 
 std::unique_ptr<Trainer> make_trainer_on(const at::TensorOptions &device, const TrainingOptions &options,
-                                         const TrainingData &data) {
+                                         const TrainingData &data, const std::string &checkpoint) {
     return guarded([&]() -> std::unique_ptr<Trainer> {
         validate(options);
         check_rows(data);
         prepare_process(options.threads);
-        return std::make_unique<TwoStageTrainer>(device, options, data);
+        auto trainer = std::make_unique<TwoStageTrainer>(device, options, data);
+        if (!checkpoint.empty()) trainer->restore(checkpoint);
+        return trainer;
     });
 }
 

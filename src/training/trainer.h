@@ -30,6 +30,7 @@ struct TrainingData {
     const uint8_t *validation = nullptr;  // rows; 1: held out of training; null: none are
     const TensorMap *initial = nullptr;   // tensors of a model to go on from, by the names of
                                           // encoder/model.h; null: start anew
+    const std::vector<std::string> *labels = nullptr;  // names of the classes: a checkpoint goes with them
 };
 
 enum class Stage { pretraining, supervised };
@@ -39,7 +40,7 @@ inline const char *to_string(Stage stage) { return stage == Stage::pretraining ?
 struct EpochMetrics {
     Stage stage = Stage::pretraining;
     int epoch = 0;  // from 1
-    double learning_rate = 0;
+    double learning_rate = 0;  // of its last batch
     double loss = 0;           // mean over the epoch's batches
     double loss_in_batch = 0;  // the three terms of pre-training, unweighted
     double loss_negative = 0;
@@ -57,13 +58,15 @@ struct Progress {
     int64_t batch = 0, batches = 0;  // of the epoch
     double loss = 0;                 // of the last batch
     double rows_per_second = 0;
+    double seconds_left = 0;  // of the whole run at the pace of this stage so far; NaN before there is any
     bool epoch_finished = false;  // then metrics is set
     EpochMetrics metrics;
 };
 
 struct TrainedModel {
     ModelConfig config;
-    TensorMap tensors;  // by the names of encoder/model.h
+    TensorMap tensors;     // by the names of encoder/model.h
+    EpochMetrics metrics;  // of the epoch whose weights these are
 };
 
 // A run of both stages, driven in slices so that the caller can answer interrupts between
@@ -84,6 +87,10 @@ public:
     // model has no labels.
     virtual TrainedModel finish() = 0;
 
+    // The run as it stands between two calls of advance(), as bytes: a trainer that is made from
+    // them, with the same options and data, goes on to the same model, to the bit.
+    virtual std::string checkpoint() const = 0;
+
     // "cpu", "cuda:0", ...
     virtual std::string device() const = 0;
 };
@@ -91,8 +98,11 @@ public:
 struct TrainingLibrary {
     int version;  // training_library_version when both were compiled together
     // Validates data against options; throws Error(invalid_data) for fewer rows than a run
-    // needs or one class only.
-    std::unique_ptr<Trainer> (*make_trainer)(const TrainingOptions &options, const TrainingData &data);
+    // needs or one class only. checkpoint: of a trainer to go on from; empty: start anew. Throws
+    // Error(data_corrupted) for bytes that are no checkpoint or one of a run with other options,
+    // Error(invalid_data) if the rows are others.
+    std::unique_ptr<Trainer> (*make_trainer)(const TrainingOptions &options, const TrainingData &data,
+                                             const std::string &checkpoint);
     // Versions of LibTorch and BLAS, number of CUDA devices; and, if BLAS is the slow
     // reference one, a sentence that says so.
     std::string (*torch_version)();
@@ -101,7 +111,7 @@ struct TrainingLibrary {
     int (*cuda_devices)();
 };
 
-constexpr int training_library_version = 2;
+constexpr int training_library_version = 3;
 
 }  // namespace csp
 

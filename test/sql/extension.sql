@@ -16,7 +16,7 @@ SELECT count(*) > 30 AS many, bool_and(description <> '' AND range <> '') AS des
 SELECT name, published_name, type, range FROM csp_options() WHERE name IN ('temperature_in_batch', 'seed', 'loss', 'layer_norm') ORDER BY 1;
 
 -- House rules of the catalogue: nothing runs with the owner's rights, everything is described,
--- every table is in the dump, every function that answers from a model is parallel safe.
+-- every table but the checkpoints is in the dump, every function that answers from a model is parallel safe.
 CREATE VIEW members AS
     SELECT p.* FROM pg_depend d JOIN pg_proc p ON p.oid = d.objid
     WHERE d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'

@@ -47,5 +47,14 @@ TEST(Schedules, FollowTheirFormulas) {
     EXPECT_GT(scheduled_rate(Schedule::cosine, 0.1, 0.5, 9, 10), 0);
 }
 
+TEST(Schedules, AWarmUpRisesInEvenStepsToOne) {
+    EXPECT_EQ(warmup_factor(0, 0, 100), 1);
+    EXPECT_DOUBLE_EQ(warmup_factor(0.1, 0, 100), 0.1);
+    EXPECT_DOUBLE_EQ(warmup_factor(0.1, 4, 100), 0.5);
+    EXPECT_EQ(warmup_factor(0.1, 9, 100), 1);
+    EXPECT_EQ(warmup_factor(0.1, 50, 100), 1);
+    EXPECT_DOUBLE_EQ(warmup_factor(0.5, 0, 3), 0.5) << "a part of a batch counts as one";
+}
+
 }  // namespace
 }  // namespace csp

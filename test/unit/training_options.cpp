@@ -293,6 +293,13 @@ TEST(Options, ContradictionsAreErrors) {
     EXPECT_NO_THROW(validate(regression));
     regression.weight_in_batch = 0;
     EXPECT_EQ(error_of([&] { validate(regression); }).kind(), ErrorKind::invalid_parameter);
+    for (const auto &watch : {+[](TrainingOptions &o) { o.patience = 1; }, +[](TrainingOptions &o) { o.keep_best = true; }}) {
+        TrainingOptions watched;
+        watch(watched);
+        EXPECT_NO_THROW(validate(watched));
+        watched.validation_fraction = 0;
+        EXPECT_EQ(error_of([&] { validate(watched); }).kind(), ErrorKind::invalid_parameter);
+    }
     TrainingOptions one_scale;
     one_scale.model.frequencies = 1;
     EXPECT_EQ(error_of([&] { validate(one_scale); }).kind(), ErrorKind::invalid_parameter);

@@ -202,6 +202,113 @@ TEST(Trainer, MinStepsAddsEpochs) {
     EXPECT_EQ(train(options, toy.view()).epochs.size(), 11u);
 }
 
+TEST(Trainer, AWarmUpRaisesTheRateFromNothing) {
+    const ToyData toy(200);
+    TrainingOptions options = small_options();
+    options.pretrain_epochs = options.epochs = 4;
+    options.pretrain_schedule = options.schedule = Schedule::constant;
+    options.pretrain_warmup = 0.5;
+    options.warmup = 0.25;
+    const FinishedRun run = train(options, toy.view());
+    const double first = options.pretrain_learning_rate, second = options.learning_rate;
+    const double rates[] = {first / 2, first, first, first, second, second, second, second};
+    for (std::size_t i = 0; i < 8; ++i) EXPECT_DOUBLE_EQ(run.epochs[i].learning_rate, rates[i]) << i;
+    options.warmup = 0;
+    EXPECT_NE(run.epochs[4].loss, train(options, toy.view()).epochs[4].loss);
+}
+
+// Of a run that soon fits its few rows too well.
+TrainingOptions overfitting_options() {
+    TrainingOptions options = small_options();
+    options.pretrain_epochs = 60;
+    options.epochs = 60;
+    options.model.dropout = 0;
+    options.pretrain_learning_rate = options.learning_rate = 0.01;
+    options.pretrain_schedule = options.schedule = Schedule::constant;
+    return options;
+}
+
+// The place of the lowest validation loss among the epochs of a stage.
+std::size_t best_of(const std::vector<EpochMetrics> &epochs, std::size_t begin, std::size_t end) {
+    std::size_t best = begin;
+    for (std::size_t i = begin; i < end; ++i)
+        if (epochs[i].validation_loss < epochs[best].validation_loss) best = i;
+    return best;
+}
+
+TEST(Trainer, PatienceEndsAStageThatNoLongerImproves) {
+    const ToyData toy(100);
+    TrainingOptions options = overfitting_options();
+    const FinishedRun all = train(options, toy.view());
+    ASSERT_EQ(all.epochs.size(), 120u);
+    EXPECT_EQ(all.model.metrics.epoch, 60);
+    options.patience = 3;
+    const FinishedRun run = train(options, toy.view());
+    const auto ends_here = [](const EpochMetrics &m) { return m.stage == Stage::supervised; };
+    const std::size_t pretrained =
+        static_cast<std::size_t>(std::find_if(run.epochs.begin(), run.epochs.end(), ends_here) - run.epochs.begin());
+    const std::size_t end = run.epochs.size();
+    ASSERT_LT(pretrained, 60u);
+    ASSERT_LT(end - pretrained, 60u);
+    EXPECT_EQ(best_of(run.epochs, 0, pretrained) + 4, pretrained);
+    EXPECT_EQ(best_of(run.epochs, pretrained, end) + 4, end);
+    for (std::size_t i = 0; i < pretrained; ++i) EXPECT_EQ(run.epochs[i].loss, all.epochs[i].loss) << i;
+    EXPECT_EQ(run.model.metrics.epoch, run.epochs.back().epoch) << "the last epoch's weights are kept";
+}
+
+TEST(Trainer, KeepsTheWeightsOfTheBestEpoch) {
+    const ToyData toy(100);
+    TrainingOptions options = overfitting_options();
+    options.pretrain_epochs = 0;
+    options.keep_best = true;
+    const FinishedRun run = train(options, toy.view());
+    const std::size_t best = best_of(run.epochs, 0, 60);
+    ASSERT_LT(best, 59u);
+    EXPECT_EQ(run.model.metrics.epoch, static_cast<int>(best) + 1);
+    EXPECT_EQ(run.model.metrics.validation_loss, run.epochs[best].validation_loss);
+    options.keep_best = false;
+    options.epochs = static_cast<int>(best) + 1;
+    expect_equal_tensors(run.model.tensors, train(options, toy.view()).model.tensors);
+}
+
+TEST(Trainer, TheBestPretrainedEpochIsFineTuned) {
+    const ToyData toy(100);
+    TrainingOptions options = overfitting_options();
+    options.epochs = 1;
+    options.keep_best = true;
+    const FinishedRun run = train(options, toy.view());
+    const std::size_t best = best_of(run.epochs, 0, 60);
+    ASSERT_LT(best, 59u);
+    TrainingData no_labels = toy.view();
+    no_labels.classes = nullptr;
+    options.pretrain_epochs = static_cast<int>(best) + 1;
+    const TrainedModel pretrained = train(options, no_labels).model;
+    TrainingOptions frozen = overfitting_options();
+    frozen.epochs = 1;
+    frozen.keep_best = true;
+    frozen.encoder_learning_rate = 0;
+    expect_equal_tensors(pretrained.tensors, [&] {
+        TensorMap tensors = train(frozen, toy.view()).model.tensors;
+        tensors.erase("class_emb.weight");
+        tensors.erase("class_emb.bias");
+        return tensors;
+    }());
+}
+
+TEST(Trainer, WithoutRowsHeldOutNoEpochIsTheBest) {
+    ToyData toy(100);
+    std::fill(toy.validation.begin(), toy.validation.end(), 0);
+    TrainingOptions options = small_options();
+    options.pretrain_epochs = options.epochs = 3;
+    const FinishedRun plain = train(options, toy.view());
+    options.patience = 1;
+    options.keep_best = true;
+    const FinishedRun run = train(options, toy.view());
+    EXPECT_EQ(run.epochs.size(), 6u);
+    EXPECT_EQ(run.model.metrics.epoch, 3);
+    expect_equal_tensors(run.model.tensors, plain.model.tensors);
+}
+
 TEST(Trainer, GoesOnFromAGivenModel) {
     const ToyData toy(200);
     TrainingOptions options = small_options();
@@ -351,6 +458,25 @@ TEST(Trainer, SlicesAreShort) {
         start = std::chrono::steady_clock::now();
     }
     EXPECT_GT(slices, 3);
+}
+
+TEST(Trainer, EstimatesTheTimeThatIsLeft) {
+    const ToyData toy(300);
+    TrainingOptions options = small_options();
+    options.pretrain_epochs = options.epochs = 2;
+    const auto trainer = make_trainer(options, toy.view());
+    Progress progress;
+    trainer->advance(0, progress);
+    EXPECT_TRUE(std::isnan(progress.seconds_left)) << "only places have been encoded";
+    trainer->advance(0, progress);
+    EXPECT_GT(progress.seconds_left, 0);
+    while (trainer->advance(0, progress) && !(progress.epoch_finished && progress.stage == Stage::pretraining)) continue;
+    EXPECT_GT(progress.seconds_left, 0) << "the second stage is still to come";
+    while (trainer->advance(0, progress)) {
+        const bool last = progress.epoch_finished && progress.metrics.epoch == 2;
+        EXPECT_TRUE(progress.seconds_left > 0 || last || progress.batch == progress.batches);
+    }
+    EXPECT_EQ(progress.seconds_left, 0);
 }
 
 TEST(Trainer, DataThatCannotBeTrainedOnIsAnError) {
