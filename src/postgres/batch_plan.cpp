@@ -11,7 +11,6 @@
 #include "plan_builder.h"
 
 extern "C" {
-#include "access/htup_details.h"
 #include "executor/executor.h"
 #include "jit/jit.h"
 #include "nodes/makefuncs.h"
@@ -70,69 +69,18 @@ Node *replace_within(Node *node, void *context) {
     return mutate_expression(node, replace_within, context);
 }
 
-void collect_of_evaluators(Plan *plan, EvaluatorContext &context) {
+// An aggregate may be handed rows that it never gets to: the first of a group behind a LIMIT, those that enter no frame of
+// a window. So a row that fails is handed up, marked. Calls about the values of others remain: an error of those others
+// would have to wait, too.
+void lower(Rewriter &rewriter, Plan *plan, IsEvaluator is_evaluator) {
+    EvaluatorContext context{is_evaluator, {}, NIL, NIL};
     collect_within(node_of(plan->targetlist), &context);
     collect_within(node_of(plan->qual), &context);
-}
-
-void replace_in_evaluators(Plan *plan, EvaluatorContext &context) {
+    if (!move_below_marked(rewriter, &plan->lefttree, context.calls, OUTER_VAR, &context.to))
+        return;
     context.from = context.calls.calls;
     plan->targetlist = reinterpret_cast<List *>(replace_within(node_of(plan->targetlist), &context));
     plan->qual = reinterpret_cast<List *>(replace_within(node_of(plan->qual), &context));
-}
-
-struct ColumnsContext {
-    int first;
-    Bitmapset *found;
-};
-
-bool find_columns(Node *node, void *context) {
-    if (node == nullptr)
-        return false;
-    auto *columns = static_cast<ColumnsContext *>(context);
-    if (IsA(node, Var) && reinterpret_cast<Var *>(node)->varno == OUTER_VAR &&
-        reinterpret_cast<Var *>(node)->varattno >= columns->first)
-        columns->found = bms_add_member(columns->found, reinterpret_cast<Var *>(node)->varattno - columns->first);
-    return walk_expression(node, find_columns, context);
-}
-
-// Those of `calls` that are arguments of other calls in the evaluators.
-Calls arguments_of_others(Plan *plan, const EvaluatorContext &evaluators) {
-    EvaluatorContext replaced = evaluators;
-    constexpr int first = MaxTupleAttributeNumber;  // of columns that stand for the calls and are no others
-    replaced.to = references_behind(first - 1, evaluators.calls.calls);
-    Plan trial = *plan;
-    replace_in_evaluators(&trial, replaced);
-    EvaluatorContext outer{evaluators.is_evaluator, {}, NIL, NIL};
-    collect_of_evaluators(&trial, outer);
-    ColumnsContext columns{first, nullptr};
-    find_columns(node_of(outer.calls.calls), &columns);
-    Calls arguments;
-    for (int call = -1; (call = bms_next_member(columns.found, call)) >= 0;) {
-        arguments.calls = lappend(arguments.calls, list_nth(evaluators.calls.calls, call));
-        arguments.guards = lappend(arguments.guards, list_nth(evaluators.calls.guards, call));
-    }
-    return arguments;
-}
-
-// An aggregate may be handed rows that it never gets to: the first of a group behind a LIMIT, those that enter no frame of
-// a window. So a row that fails is handed up, marked; unless the calls come along with others that are evaluated for each
-// row anyway.
-void lower(Rewriter &rewriter, Plan *plan, IsEvaluator is_evaluator) {
-    for (;;) {  // once for each level of calls within calls
-        EvaluatorContext context{is_evaluator, {}, NIL, NIL};
-        collect_of_evaluators(plan, context);
-        const Calls arguments = arguments_of_others(plan, context);
-        const bool last = arguments.calls == NIL;
-        if (!last)
-            context.calls = arguments;
-        if (!(last ? move_below_marked(rewriter, &plan->lefttree, context.calls, OUTER_VAR, &context.to)
-                   : move_below(rewriter, &plan->lefttree, context.calls, &context.to)))
-            return;
-        replace_in_evaluators(plan, context);
-        if (last)
-            return;
-    }
 }
 
 // ---- the tree --------------------------------------------------------------------------------

@@ -94,7 +94,8 @@ $$SELECT id, sum(csp_probability(bad, 'north')) OVER (ORDER BY id) FROM place LI
 $$SELECT * FROM (SELECT id, row_number() OVER (ORDER BY id) AS n, sum(csp_probability(bad, 'north')) OVER (ORDER BY id) FROM place) x WHERE n < 149$$,
 $$SELECT id, max(csp_probability(bad, 'north')) FROM place GROUP BY id ORDER BY id LIMIT 149$$,
 $$SELECT id, max(csp_probability(bad, 'north')) FILTER (WHERE 1 / one > 0) FROM place GROUP BY id ORDER BY id LIMIT 149$$,
-$$SELECT id, max(csp_embed_image(csp_embed(geom))), max(csp_probability(bad, 'north')) FROM place WHERE id >= 149 GROUP BY id ORDER BY id LIMIT 1$$]) q;
+$$SELECT id, max((csp_fuse(csp_probabilities(bad), geom))[1]), max(csp_probability(bad, 'north')) FROM place WHERE id >= 149 GROUP BY id ORDER BY id LIMIT 1$$,
+$$SELECT id, min((csp_fuse(csp_probabilities(bad), geom))[1]) OVER (PARTITION BY k ORDER BY id ROWS BETWEEN 3 PRECEDING AND 1 PRECEDING) FROM place WHERE id <= 150 ORDER BY id$$]) q;
 
 -- The first row, and what fails in it first.
 INSERT INTO query (query, settings) SELECT q, s FROM unnest(ARRAY[
