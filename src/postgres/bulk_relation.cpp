@@ -16,6 +16,7 @@ extern "C" {
 #include "optimizer/plancat.h"
 #include "parser/parse_coerce.h"
 #include "storage/bufmgr.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/rel.h"
 #include "utils/rls.h"
@@ -120,6 +121,7 @@ struct RawLeaves {
 };
 
 RawLeaves read_leaves(Oid root, const List *updated) {
+    LockRelationOid(root, AccessShareLock);
     List *oids = find_all_inheritors(root, AccessShareLock, nullptr);
     RawLeaves raw{static_cast<RawLeaf *>(palloc0(sizeof(RawLeaf) * list_length(oids))), 0, nullptr};
     if (list_length(oids) > 1 && check_enable_rls(root, InvalidOid, true) != RLS_NONE)
