@@ -174,7 +174,12 @@ TEST(Checkpoint, GoesFromOneDeviceToAnother) {
     trainer->advance(0, progress);
     trainer = make_trainer(options, toy.view(), trainer->checkpoint());
     while (trainer->advance(1, progress)) continue;
-    expect_same_metrics(trainer->finish().metrics, whole.model.metrics);
+    // Devices round differently; the run is the same, its bits need not be.
+    const EpochMetrics metrics = trainer->finish().metrics;
+    EXPECT_EQ(metrics.stage, whole.model.metrics.stage);
+    EXPECT_EQ(metrics.epoch, whole.model.metrics.epoch);
+    EXPECT_NEAR(metrics.loss, whole.model.metrics.loss, 1e-5);
+    EXPECT_NEAR(metrics.validation_loss, whole.model.metrics.validation_loss, 1e-5);
 }
 
 // A checkpoint in the middle of stage 2.
