@@ -1,6 +1,7 @@
 // The caller's side of a bulk job's workers.
 #include "bulk_crew.h"
 
+#include "background_worker.h"
 #include "spi.h"
 #include "training_wait.h"
 
@@ -76,26 +77,9 @@ bool has_ended(BackgroundWorkerHandle *handle) {
 }
 
 BackgroundWorkerHandle *start_worker(dsm_segment *segment, int number) {
-    return server_call([&] {
-        BackgroundWorker worker{};
-        worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-        worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
-        worker.bgw_restart_time = BGW_NEVER_RESTART;
-        worker.bgw_notify_pid = MyProcPid;
-        snprintf(worker.bgw_library_name, sizeof(worker.bgw_library_name), "%s", "csp_ext");
-        snprintf(worker.bgw_function_name, sizeof(worker.bgw_function_name), "%s", "csp_bulk_worker_main");
-        snprintf(worker.bgw_name, sizeof(worker.bgw_name), "%s for PID %d", worker_type, MyProcPid);
-        snprintf(worker.bgw_type, sizeof(worker.bgw_type), "%s", worker_type);
-        BulkWorkerArguments arguments{MyDatabaseId, GetSessionUserId(), dsm_segment_handle(segment), number};
-        static_assert(sizeof(arguments) <= BGW_EXTRALEN, "worker arguments must fit into bgw_extra");
-        std::memcpy(worker.bgw_extra, &arguments, sizeof(arguments));
-        MemoryContext context = MemoryContextSwitchTo(TopMemoryContext);
-        BackgroundWorkerHandle *handle = nullptr;
-        if (!RegisterDynamicBackgroundWorker(&worker, &handle))
-            handle = nullptr;
-        MemoryContextSwitchTo(context);
-        return handle;
-    });
+    return register_worker("csp_bulk_worker_main", worker_type,
+                           std::string(worker_type) + " for PID " + std::to_string(MyProcPid),
+                           BulkWorkerArguments{MyDatabaseId, GetSessionUserId(), dsm_segment_handle(segment), number});
 }
 
 // Workers of bulk jobs that run in this server. Who may not see other sessions must know too.

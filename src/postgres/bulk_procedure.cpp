@@ -3,6 +3,7 @@
 #include "bulk_plan.h"
 #include "bulk_split.h"
 #include "bulk_statements.h"
+#include "procedure_result.h"
 #include "spi.h"
 
 extern "C" {
@@ -272,17 +273,6 @@ int64 embed_table(FunctionCallInfo fcinfo) {
     return tally.rows;
 }
 
-Datum rows_as_record(FunctionCallInfo fcinfo, int64 rows) {
-    return server_call([&] {
-        TupleDesc descriptor;
-        if (get_call_result_type(fcinfo, nullptr, &descriptor) != TYPEFUNC_COMPOSITE)
-            elog(ERROR, "return type must be a row type");
-        Datum values[] = {Int64GetDatum(rows)};
-        bool nulls[] = {false};
-        return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(descriptor), values, nulls));
-    });
-}
-
 }  // namespace
 
 extern "C" {
@@ -292,7 +282,7 @@ PG_FUNCTION_INFO_V1(csp_bulk_run_is_alive);
 
 // csp_embed_table(source, key, location, target, model, embedding, observed_at, batch_rows, workers, prune, INOUT rows)
 Datum csp_embed_table(PG_FUNCTION_ARGS) {
-    return guard([&] { return rows_as_record(fcinfo, embed_table(fcinfo)); });
+    return guard([&] { return bigint_record(fcinfo, embed_table(fcinfo)); });
 }
 
 // csp.bulk_run_is_alive(run) -> boolean

@@ -1,6 +1,7 @@
 // Reading and writing of csp.bulk_run, and the locks of a bulk job.
 #include "bulk_run.h"
 
+#include "advisory_lock.h"
 #include "bulk_transaction.h"
 #include "spi.h"
 #include "training_run.h"
@@ -17,12 +18,6 @@ namespace {
 // Fourth field of the advisory lock tag; training runs have one of their own.
 constexpr uint16 table_lock_class = 0x6362;
 constexpr uint16 run_lock_class = 0x6272;
-
-LOCKTAG lock_tag(uint64 id, uint16 lock_class) {
-    LOCKTAG tag;
-    SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, uint32(id >> 32), uint32(id), lock_class);
-    return tag;
-}
 
 const char *to_string(BulkPhase phase) {
     switch (phase) {
@@ -114,12 +109,12 @@ void record_bulk_failure(int64 run) {
 }
 
 bool lock_bulk_table(Oid table) {
-    LOCKTAG tag = lock_tag(table, table_lock_class);
+    LOCKTAG tag = advisory_lock(table, table_lock_class);
     return server_call([&] { return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL; });
 }
 
 BulkLocks::BulkLocks(Oid table, int64 run) : table_(table), run_(run) {
-    LOCKTAG table_tag = lock_tag(table, table_lock_class), run_tag = lock_tag(uint64(run), run_lock_class);
+    LOCKTAG table_tag = advisory_lock(table, table_lock_class), run_tag = advisory_lock(uint64(run), run_lock_class);
     server_call([&] {
         LockAcquire(&table_tag, ExclusiveLock, true, false);
         LockAcquire(&run_tag, ExclusiveLock, true, false);
@@ -127,7 +122,7 @@ BulkLocks::BulkLocks(Oid table, int64 run) : table_(table), run_(run) {
 }
 
 BulkLocks::~BulkLocks() {
-    LOCKTAG table_tag = lock_tag(table_, table_lock_class), run_tag = lock_tag(uint64(run_), run_lock_class);
+    LOCKTAG table_tag = advisory_lock(table_, table_lock_class), run_tag = advisory_lock(uint64(run_), run_lock_class);
     auto release = [&] {
         LockRelease(&run_tag, ExclusiveLock, true);
         LockRelease(&table_tag, ExclusiveLock, true);
@@ -141,13 +136,7 @@ BulkLocks::~BulkLocks() {
 bool bulk_run_is_alive(int64 run) {
     if (RecoveryInProgress())
         return true;
-    LOCKTAG tag = lock_tag(uint64(run), run_lock_class);
-    return server_call([&] {
-        if (LockAcquire(&tag, ShareLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
-            return true;
-        LockRelease(&tag, ShareLock, false);
-        return false;
-    });
+    return is_held_by_another(advisory_lock(uint64(run), run_lock_class));
 }
 
 }  // namespace csp::server

@@ -2,34 +2,20 @@
 //
 // It connects as the session's user and then takes the session's role and settings, so that the statements mean here what
 // they mean there, row-level security included. What goes wrong is told to the session, which raises it.
+#include "background_worker.h"
 #include "bulk_shared.h"
 #include "bulk_work.h"
 #include "training_run.h"
 
 extern "C" {
 #include "pgstat.h"
-#include "postmaster/bgworker.h"
 #include "storage/ipc.h"
-#include "storage/latch.h"
-#include "tcop/tcopprot.h"
 #include "utils/guc.h"
 }
 
 namespace csp::server {
 
 namespace {
-
-volatile sig_atomic_t shutdown_requested = 0;
-
-// A request to end is taken as a cancel, so that the session can be told of it.
-void on_sigterm(SIGNAL_ARGS) {
-    int saved_errno = errno;
-    shutdown_requested = 1;
-    InterruptPending = true;
-    QueryCancelPending = true;
-    SetLatch(MyLatch);
-    errno = saved_errno;
-}
 
 void apply_settings(const BulkJob &job) {
     server_call([&] {
@@ -64,7 +50,7 @@ void take_pieces(BulkShared &shared, int number) {
 void report_failure(BulkShared &shared, int number) {
     PendingError error = describe_current_exception();
     auto text = [](const char *value) { return value ? std::string(value) : std::string(); };
-    if (shutdown_requested)
+    if (termination_was_requested())
         shared.fail(number, ERRCODE_ADMIN_SHUTDOWN,
                     "terminating worker of csp_embed_table due to administrator command", {}, {});
     else if (error.server != nullptr)
@@ -100,8 +86,7 @@ void execute_worker(const BulkWorkerArguments &arguments) {
 }
 
 void set_up_process(const BulkWorkerArguments &arguments) {
-    pqsignal(SIGTERM, on_sigterm);
-    pqsignal(SIGINT, StatementCancelHandler);
+    take_termination_as_cancel();
     BackgroundWorkerUnblockSignals();
     BackgroundWorkerInitializeConnectionByOid(arguments.database, arguments.user, 0);
     pgstat_report_appname("csp_ext bulk worker");

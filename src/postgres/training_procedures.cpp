@@ -1,5 +1,6 @@
 // csp_train.
 #include "options_argument.h"
+#include "procedure_result.h"
 #include "spi.h"
 #include "training_launch.h"
 #include "training_run.h"
@@ -54,17 +55,6 @@ int64 train(FunctionCallInfo fcinfo) {
     return run;
 }
 
-Datum run_as_record(FunctionCallInfo fcinfo, int64 run) {
-    return server_call([&] {
-        TupleDesc descriptor;
-        if (get_call_result_type(fcinfo, nullptr, &descriptor) != TYPEFUNC_COMPOSITE)
-            elog(ERROR, "return type must be a row type");
-        Datum values[] = {Int64GetDatum(run)};
-        bool nulls[] = {false};
-        return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(descriptor), values, nulls));
-    });
-}
-
 }  // namespace
 
 extern "C" {
@@ -73,7 +63,7 @@ PG_FUNCTION_INFO_V1(csp_train);
 
 // csp_train(model, source, location, features, label, options, wait, INOUT run)
 Datum csp_train(PG_FUNCTION_ARGS) {
-    return guard([&] { return run_as_record(fcinfo, train(fcinfo)); });
+    return guard([&] { return bigint_record(fcinfo, train(fcinfo)); });
 }
 
 }  // extern "C"

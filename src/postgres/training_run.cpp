@@ -1,6 +1,7 @@
 // Reading and writing of csp.run and what belongs to a run.
 #include "training_run.h"
 
+#include "advisory_lock.h"
 #include "spi.h"
 #include "training_settings.h"
 
@@ -248,11 +249,7 @@ namespace {
 
 std::optional<int64> own_run;  // whose lock this process holds, which is no obstacle to itself
 
-LOCKTAG run_lock_tag(int64 run) {
-    LOCKTAG tag;
-    SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, uint32(uint64(run) >> 32), uint32(run), run_lock_class);
-    return tag;
-}
+LOCKTAG run_lock_tag(int64 run) { return advisory_lock(uint64(run), run_lock_class); }
 
 }  // namespace
 
@@ -272,13 +269,7 @@ bool lock_run(int64 run) {
 bool run_is_alive(int64 run) {
     if (RecoveryInProgress() || own_run == run)
         return true;
-    LOCKTAG tag = run_lock_tag(run);
-    return server_call([&] {
-        if (LockAcquire(&tag, ShareLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
-            return true;
-        LockRelease(&tag, ShareLock, false);
-        return false;
-    });
+    return is_held_by_another(run_lock_tag(run));
 }
 
 }  // namespace csp::server

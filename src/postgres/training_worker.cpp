@@ -5,6 +5,7 @@
 // recorded in the run; nothing is raised to the postmaster. Then the worker starts the next.
 #include "training_worker.h"
 
+#include "background_worker.h"
 #include "spi.h"
 #include "training_checkpoint.h"
 #include "training_execution.h"
@@ -16,8 +17,6 @@ extern "C" {
 #include "pgstat.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
-#include "storage/latch.h"
-#include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/ps_status.h"
 }
@@ -25,19 +24,6 @@ extern "C" {
 namespace csp::server {
 
 namespace {
-
-
-volatile sig_atomic_t shutdown_requested = 0;
-
-// A request to end is taken as a cancel, so that the run can be recorded as cancelled.
-void on_sigterm(SIGNAL_ARGS) {
-    int saved_errno = errno;
-    shutdown_requested = 1;
-    InterruptPending = true;
-    QueryCancelPending = true;
-    SetLatch(MyLatch);
-    errno = saved_errno;
-}
 
 void apply_settings(const std::vector<std::string> &settings) {
     for (const std::string &setting : settings) {
@@ -98,7 +84,7 @@ bool execute_run(int64 run) {
     } catch (...) {
         failure = describe_failure();
     }
-    if (shutdown_requested) {
+    if (termination_was_requested()) {
         failure.message = "terminating training worker due to administrator command";
         failure.sqlstate = "57P01";
     }
@@ -124,8 +110,7 @@ void start_next_runs() {
 
 void set_up_process(const WorkerArguments &arguments, const std::string &name) {
     server_call([&] {
-        pqsignal(SIGTERM, on_sigterm);
-        pqsignal(SIGINT, StatementCancelHandler);
+        take_termination_as_cancel();
         pqsignal(SIGHUP, SignalHandlerForConfigReload);
         BackgroundWorkerUnblockSignals();
         BackgroundWorkerInitializeConnectionByOid(arguments.database, arguments.user, 0);
@@ -134,27 +119,6 @@ void set_up_process(const WorkerArguments &arguments, const std::string &name) {
         SetConfigOption("default_transaction_read_only", "off", PGC_USERSET, PGC_S_SESSION);
         pgstat_report_appname(name.c_str());
         pgstat_report_activity(STATE_RUNNING, name.c_str());
-    });
-}
-
-// Registers a process that begins in `function`; null if max_worker_processes are all in use.
-BackgroundWorkerHandle *start_process(const char *function, const char *type, const std::string &name,
-                                      const WorkerArguments &arguments) {
-    return server_call([&] {
-        BackgroundWorker worker{};
-        worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-        worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
-        worker.bgw_restart_time = BGW_NEVER_RESTART;
-        worker.bgw_notify_pid = MyProcPid;
-        snprintf(worker.bgw_library_name, sizeof(worker.bgw_library_name), "csp_ext");
-        snprintf(worker.bgw_function_name, sizeof(worker.bgw_function_name), "%s", function);
-        snprintf(worker.bgw_name, sizeof(worker.bgw_name), "%s", name.c_str());
-        snprintf(worker.bgw_type, sizeof(worker.bgw_type), "%s", type);
-        static_assert(sizeof(arguments) <= BGW_EXTRALEN, "worker arguments must fit into bgw_extra");
-        std::memcpy(worker.bgw_extra, &arguments, sizeof(arguments));
-
-        BackgroundWorkerHandle *handle = nullptr;
-        return RegisterDynamicBackgroundWorker(&worker, &handle) ? handle : nullptr;
     });
 }
 
@@ -167,12 +131,13 @@ WorkerArguments worker_arguments() {
 }  // namespace
 
 BackgroundWorkerHandle *start_training_worker(int64 run, const std::string &model, Oid user) {
-    return start_process("csp_training_worker_main", "csp_ext training worker", "csp_ext training of model " + model,
-                         {MyDatabaseId, user, run});
+    return register_worker("csp_training_worker_main", "csp_ext training worker", "csp_ext training of model " + model,
+                           WorkerArguments{MyDatabaseId, user, run});
 }
 
 void start_queue_starter() {
-    start_process("csp_queue_starter_main", "csp_ext queue starter", "csp_ext queue starter", {MyDatabaseId, InvalidOid, 0});
+    register_worker("csp_queue_starter_main", "csp_ext queue starter", "csp_ext queue starter",
+                    WorkerArguments{MyDatabaseId, InvalidOid, 0});
 }
 
 }  // namespace csp::server
