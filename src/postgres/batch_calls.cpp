@@ -341,11 +341,7 @@ std::size_t BatchCall::row_memory() const {
 namespace {
 
 void require_execute_privilege(Oid function) {
-#if PG_VERSION_NUM >= 160000
-    const AclResult result = object_aclcheck(ProcedureRelationId, function, GetUserId(), ACL_EXECUTE);
-#else
-    const AclResult result = pg_proc_aclcheck(function, GetUserId(), ACL_EXECUTE);
-#endif
+    const AclResult result = execute_privilege(function);
     if (result != ACLCHECK_OK)
         aclcheck_error(result, OBJECT_FUNCTION, get_func_name(function));
     InvokeFunctionExecuteHook(function);

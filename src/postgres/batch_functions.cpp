@@ -1,6 +1,8 @@
 // Recognising the query functions in an expression, by library and symbol.
 #include "batch_functions.h"
 
+#include "plan_expressions.h"
+
 extern "C" {
 #include "access/htup_details.h"
 #include "catalog/namespace.h"
@@ -127,13 +129,7 @@ Oid function_oid(const char *name, Oid schema, const List *arguments) {
                            ObjectIdGetDatum(schema));
 }
 
-bool may_execute(Oid function) {
-#if PG_VERSION_NUM >= 160000
-    return object_aclcheck(ProcedureRelationId, function, GetUserId(), ACL_EXECUTE) == ACLCHECK_OK;
-#else
-    return pg_proc_aclcheck(function, GetUserId(), ACL_EXECUTE) == ACLCHECK_OK;
-#endif
-}
+bool may_execute(Oid function) { return execute_privilege(function) == ACLCHECK_OK; }
 
 bool is_called_directly(Oid function) {
     HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
@@ -186,21 +182,10 @@ Node *all_known(List *arguments) {
     List *tests = NIL;
     const ListCell *cell;
     foreach (cell, arguments) {
-        NullTest *test = makeNode(NullTest);
-        test->arg = static_cast<Expr *>(copyObjectImpl(lfirst(cell)));
-        test->nulltesttype = IS_NOT_NULL;
-        test->location = -1;
-        tests = lappend(tests, test);
+        auto *argument = static_cast<Node *>(copyObjectImpl(lfirst(cell)));
+        tests = lappend(tests, make_null_test(argument, IS_NOT_NULL));
     }
     return reinterpret_cast<Node *>(make_ands_explicit(tests));
-}
-
-Node *branch(Node *condition, Node *result) {
-    CaseWhen *when = makeNode(CaseWhen);
-    when->expr = reinterpret_cast<Expr *>(condition);
-    when->result = reinterpret_cast<Expr *>(result);
-    when->location = -1;
-    return reinterpret_cast<Node *>(when);
 }
 
 // A wrong k is an error before anything is wrong with the other arguments, and at an empty place too:
@@ -211,13 +196,10 @@ Node *guarded_probabilities(const FuncExpr *call, const BatchFunction &function,
         return reinterpret_cast<Node *>(probabilities);
     Const *any = makeConst(FLOAT4ARRAYOID, -1, InvalidOid, -1, PointerGetDatum(construct_empty_array(FLOAT4OID)),
                            false, false);
-    CaseExpr *expression = makeNode(CaseExpr);
-    expression->casetype = FLOAT4ARRAYOID;
-    expression->args = list_make2(branch(positive(k), reinterpret_cast<Node *>(probabilities)),
-                                  branch(all_known(call->args), reinterpret_cast<Node *>(any)));
-    expression->defresult = reinterpret_cast<Expr *>(makeNullConst(FLOAT4ARRAYOID, -1, InvalidOid));
-    expression->location = -1;
-    return reinterpret_cast<Node *>(expression);
+    Const *null = makeNullConst(FLOAT4ARRAYOID, -1, InvalidOid);
+    List *branches = list_make2(make_branch(positive(k), reinterpret_cast<Expr *>(probabilities)),
+                                make_branch(all_known(call->args), reinterpret_cast<Expr *>(any)));
+    return reinterpret_cast<Node *>(make_case(branches, reinterpret_cast<Expr *>(null)));
 }
 
 FuncExpr *classify_from(const FuncExpr *call, const BatchFunction &function, FuncExpr *probabilities) {
@@ -233,6 +215,14 @@ FuncExpr *classify_from(const FuncExpr *call, const BatchFunction &function, Fun
 }
 
 }  // namespace
+
+AclResult execute_privilege(Oid function) {
+#if PG_VERSION_NUM >= 160000
+    return object_aclcheck(ProcedureRelationId, function, GetUserId(), ACL_EXECUTE);
+#else
+    return pg_proc_aclcheck(function, GetUserId(), ACL_EXECUTE);
+#endif
+}
 
 bool find_batch_function(Oid oid, BatchFunction *function) {
     if (oid < FirstNormalObjectId)

@@ -3,6 +3,10 @@
 
 #include "pg.h"
 
+extern "C" {
+#include "utils/acl.h"
+}
+
 namespace csp::server {
 
 enum class CallKind { embed, embed_image, similarity, probabilities, probability, fuse, classify };
@@ -27,6 +31,9 @@ bool find_batch_function(Oid oid, BatchFunction *function);
 // A call of csp_classify written as csp.classify_probabilities(csp_probabilities(location, ...), k, ...), whose first
 // argument can be evaluated in batches. Null for any other call.
 FuncExpr *open_classify(FuncExpr *call);
+
+// Whether the current user may execute a function.
+AclResult execute_privilege(Oid function);
 
 void register_function_callbacks();
 

@@ -7,8 +7,8 @@
 
 #include "batch_calls.h"
 #include "batch_settings.h"
-#include "hooks.h"
 #include "guard.h"
+#include "hooks.h"
 
 extern "C" {
 #include "access/parallel.h"
@@ -19,7 +19,6 @@ extern "C" {
 #include "executor/executor.h"
 #include "nodes/extensible.h"
 #include "nodes/makefuncs.h"
-#include "optimizer/tlist.h"
 #include "utils/ruleutils.h"
 }
 

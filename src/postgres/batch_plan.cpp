@@ -39,8 +39,7 @@ using IsEvaluator = bool (*)(Node *node);
 struct EvaluatorContext {
     IsEvaluator is_evaluator;
     Calls calls;
-    List *from;
-    List *to;
+    List *values;  // that stand for the calls
 };
 
 bool is_aggregate(Node *node) { return IsA(node, Aggref); }
@@ -65,7 +64,7 @@ Node *replace_within(Node *node, void *context) {
         return nullptr;
     auto *evaluators = static_cast<EvaluatorContext *>(context);
     if (evaluators->is_evaluator(node))
-        return replace_expressions(node, evaluators->from, evaluators->to);
+        return replace_expressions(node, evaluators->calls.calls, evaluators->values);
     return mutate_expression(node, replace_within, context);
 }
 
@@ -73,12 +72,11 @@ Node *replace_within(Node *node, void *context) {
 // a window. So a row that fails is handed up, marked. Calls about the values of others remain: an error of those others
 // would have to wait, too.
 void lower(Rewriter &rewriter, Plan *plan, IsEvaluator is_evaluator) {
-    EvaluatorContext context{is_evaluator, {}, NIL, NIL};
+    EvaluatorContext context{is_evaluator, {}, NIL};
     collect_within(node_of(plan->targetlist), &context);
     collect_within(node_of(plan->qual), &context);
-    if (!move_below_marked(rewriter, &plan->lefttree, context.calls, OUTER_VAR, &context.to))
+    if (!move_below_marked(rewriter, &plan->lefttree, context.calls, OUTER_VAR, &context.values))
         return;
-    context.from = context.calls.calls;
     plan->targetlist = reinterpret_cast<List *>(replace_within(node_of(plan->targetlist), &context));
     plan->qual = reinterpret_cast<List *>(replace_within(node_of(plan->qual), &context));
 }

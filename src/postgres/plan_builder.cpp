@@ -13,20 +13,9 @@ extern "C" {
 
 namespace csp::server {
 
-// CASE WHEN guard THEN value END
 Expr *guarded(Expr *value, Node *guard) {
-    CaseWhen *branch = makeNode(CaseWhen);
-    branch->expr = reinterpret_cast<Expr *>(copy_node(guard));
-    branch->result = value;
-    branch->location = -1;
-    CaseExpr *expression = makeNode(CaseExpr);
-    expression->casetype = exprType(node_of(value));
-    expression->casecollid = exprCollation(node_of(value));
-    expression->args = list_make1(branch);
-    expression->defresult = reinterpret_cast<Expr *>(
-        makeNullConst(expression->casetype, exprTypmod(node_of(value)), expression->casecollid));
-    expression->location = -1;
-    return reinterpret_cast<Expr *>(expression);
+    Const *null = makeNullConst(exprType(node_of(value)), exprTypmod(node_of(value)), exprCollation(node_of(value)));
+    return make_case(list_make1(make_branch(copy_node(guard), value)), reinterpret_cast<Expr *>(null));
 }
 
 namespace {
@@ -61,17 +50,14 @@ void count_call_cost(Rewriter &rewriter, const CustomScan *node) {
 
 // CASE WHEN marked THEN call ELSE value END
 Expr *value_or_call(Var *marked, Expr *call, Var *value) {
-    CaseWhen *branch = makeNode(CaseWhen);
-    branch->expr = reinterpret_cast<Expr *>(copy_node(marked));
-    branch->result = call;
-    branch->location = -1;
-    CaseExpr *expression = makeNode(CaseExpr);
-    expression->casetype = value->vartype;
-    expression->casecollid = value->varcollid;
-    expression->args = list_make1(branch);
-    expression->defresult = reinterpret_cast<Expr *>(value);
-    expression->location = -1;
-    return reinterpret_cast<Expr *>(expression);
+    return make_case(list_make1(make_branch(reinterpret_cast<Node *>(copy_node(marked)), call)),
+                     reinterpret_cast<Expr *>(value));
+}
+
+// Whether there are calls that a node above `input` can evaluate, whose rows it may read ahead.
+bool can_move_below(const Rewriter &rewriter, Plan *input, const Calls &calls) {
+    return calls.calls != NIL && may_be_kept(input->targetlist, list_length(calls.calls) + 1) &&
+           may_read_ahead(rewriter.statement, input);
 }
 
 // Expressions about an input as the node above it writes them, whatever that calls its columns: about OUTER_VAR.
@@ -157,8 +143,7 @@ List *references_behind(int columns, const List *calls) {
 }
 
 bool move_below(Rewriter &rewriter, Plan **input, const Calls &calls, List **references) {
-    if (calls.calls == NIL || !may_be_kept((*input)->targetlist, list_length(calls.calls) + 1) ||
-        !may_read_ahead(rewriter.statement, *input))
+    if (!can_move_below(rewriter, *input, calls))
         return false;
     const int columns = list_length((*input)->targetlist);
     CustomScan *known = with_more_values(*input, calls);
@@ -168,8 +153,7 @@ bool move_below(Rewriter &rewriter, Plan **input, const Calls &calls, List **ref
 }
 
 bool move_below_marked(Rewriter &rewriter, Plan **input, const Calls &calls, int varno, List **values) {
-    if (calls.calls == NIL || !may_be_kept((*input)->targetlist, list_length(calls.calls) + 1) ||
-        !may_read_ahead(rewriter.statement, *input))
+    if (!can_move_below(rewriter, *input, calls))
         return false;
     if (CustomScan *known = varno == OUTER_VAR ? with_more_values(*input, calls) : nullptr) {
         *values = references_behind(list_length((*input)->targetlist), calls.calls);

@@ -85,15 +85,6 @@ Node *boolean_test(Node *expression, BoolTestType type) {
     return reinterpret_cast<Node *>(test);
 }
 
-Node *null_test(Node *expression) {
-    NullTest *test = makeNode(NullTest);
-    test->arg = reinterpret_cast<Expr *>(expression);
-    test->nulltesttype = IS_NULL;
-    test->argisrow = false;
-    test->location = -1;
-    return reinterpret_cast<Node *>(test);
-}
-
 bool has_inner_test(Node *node, void *context) {
     if (node == nullptr)
         return false;
@@ -140,7 +131,7 @@ void collect_coalesce(CoalesceExpr *expression, Circumstances when, Collection &
         auto *argument = static_cast<Node *>(lfirst(cell));
         collect(argument, when, calls);
         if (lnext(expression->args, cell) != nullptr)
-            when = also_when(when, null_test(argument));
+            when = also_when(when, make_null_test(argument, IS_NULL));
     }
 }
 
@@ -369,6 +360,33 @@ bool comes_along(const FuncExpr *call, const Calls &calls) {
 Node *replace_expressions(Node *expression, List *from, List *to) {
     Replacement replacement{from, to};
     return replace_mutator(expression, &replacement);
+}
+
+Expr *make_case(List *branches, Expr *otherwise) {
+    CaseExpr *expression = makeNode(CaseExpr);
+    expression->casetype = exprType(reinterpret_cast<Node *>(otherwise));
+    expression->casecollid = exprCollation(reinterpret_cast<Node *>(otherwise));
+    expression->args = branches;
+    expression->defresult = otherwise;
+    expression->location = -1;
+    return reinterpret_cast<Expr *>(expression);
+}
+
+CaseWhen *make_branch(Node *condition, Expr *result) {
+    CaseWhen *branch = makeNode(CaseWhen);
+    branch->expr = reinterpret_cast<Expr *>(condition);
+    branch->result = result;
+    branch->location = -1;
+    return branch;
+}
+
+Node *make_null_test(Node *expression, NullTestType type) {
+    NullTest *test = makeNode(NullTest);
+    test->arg = reinterpret_cast<Expr *>(expression);
+    test->nulltesttype = type;
+    test->argisrow = false;
+    test->location = -1;
+    return reinterpret_cast<Node *>(test);
 }
 
 Var *make_reference(int varno, int attribute, const Node *expression) {

@@ -44,6 +44,12 @@ Node *replace_expressions(Node *expression, List *from, List *to);
 // The Var that stands for the value of an expression.
 Var *make_reference(int varno, int attribute, const Node *expression);
 
+// CASE over branches of make_branch; otherwise: its ELSE.
+Expr *make_case(List *branches, Expr *otherwise);
+CaseWhen *make_branch(Node *condition, Expr *result);
+
+Node *make_null_test(Node *expression, NullTestType type);
+
 // A target list of references to the columns of `columns` (TargetEntries), in their order.
 List *make_references(const List *columns);
 
