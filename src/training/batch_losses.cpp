@@ -1,142 +1,131 @@
-// From the rows of a batch to its losses.
+// Lanes, the supervised objectives and validation; contrastive_batch.cpp has the objectives of stage 1.
 #include "batch_losses.h"
 
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
-#include <vector>
+#include <algorithm>
 
+#include "batch_lanes.h"
 #include "objectives.h"
 
 namespace csp {
 
-BatchLosses::BatchLosses(const TrainingOptions &options, const Samples &samples, const Network &network)
-    : options_(options), samples_(samples), network_(network), negatives_(options.seed, RandomPurpose::negatives),
-      dropout_(options.model.dropout, RandomStream(options.seed, RandomPurpose::dropout)) {}
-
-// Predicting images from places has one term, which stands where the in-batch term does.
-ContrastiveLosses BatchLosses::regression(const RowIds &rows) {
-    const at::Tensor embeddings = network_.embed(samples_.position_features(rows), &dropout_);
-    const at::Tensor loss = l2_regression_loss(network_.decode_locations(embeddings), samples_.images(rows));
-    ContrastiveLosses losses;
-    losses.in_batch = loss;
-    losses.total = options_.weight_in_batch * loss;
-    return losses;
+BatchLosses::BatchLosses(const TrainingOptions &options, const Samples &samples, Network &network, Lanes &lanes)
+    : options_(options), samples_(samples), network_(network), lanes_(lanes),
+      negatives_(options.seed, RandomPurpose::negatives), dropout_(options.seed, RandomPurpose::dropout) {
+    for (int lane = 1; lane < lanes.count(); ++lane) twins_.push_back(network.twin());
 }
 
-at::Tensor BatchLosses::random_places(std::size_t count) {
-    return samples_.random_position_features(count, options_.negative_sampler, negatives_);
-}
-
-at::Tensor BatchLosses::in_batch(const at::Tensor &u, const at::Tensor &v) const {
-    const Precision precision = options_.precision;
-    if (options_.objective == Objective::nce) return nce_in_batch_loss(u, v, precision);
-    const at::Tensor learned = network_.logit_scale();
-    const at::Tensor anchors = learned.defined() ? u * learned : u;
-    const double temperature = learned.defined() ? 1 : options_.temperature_in_batch;
-    return options_.objective == Objective::mc_symmetric ? symmetric_in_batch_loss(anchors, v, temperature, precision)
-                                                         : in_batch_loss(anchors, v, temperature, precision);
-}
-
-at::Tensor BatchLosses::negative(const at::Tensor &u, const at::Tensor &v, const at::Tensor &random) const {
-    if (options_.objective == Objective::nce) return nce_negative_location_loss(v, random);
-    return negative_location_loss(u, v, random, options_.temperature_negative);
-}
-
-at::Tensor BatchLosses::twins(const at::Tensor &u, const at::Tensor &twins) const {
-    if (options_.objective == Objective::nce) return nce_in_batch_loss(u, twins, options_.precision);
-    return dropout_loss(u, twins, options_.temperature_dropout, options_.precision);
-}
-
-ContrastiveLosses BatchLosses::contrastive(const RowIds &rows) {
-    if (options_.objective == Objective::l2_regression) return regression(rows);
+std::vector<BatchLosses::Share> BatchLosses::divide(const RowIds &rows) {
     const auto batch = static_cast<int64_t>(rows.size());
-    std::vector<at::Tensor> inputs = {samples_.position_features(rows)};
-    if (options_.weight_dropout > 0)
-        inputs.push_back(samples_.twins_differ() ? samples_.twin_features(rows) : inputs.front());
-    if (options_.weight_negative > 0) {
-        inputs.push_back(
-            random_places(rows.size() * static_cast<std::size_t>(options_.negatives)));
+    const int parts = static_cast<int>(std::min<int64_t>(lanes_.count(), batch));
+    std::vector<Share> shares;
+    for (int i = 0; i < parts; ++i) {
+        const int64_t begin = share_begin(batch, parts, i), end = share_begin(batch, parts, i + 1);
+        shares.push_back({i == 0 ? &network_ : &twins_[static_cast<std::size_t>(i - 1)],
+                          RowIds(rows.begin() + begin, rows.begin() + end), begin, batch});
     }
-    const at::Tensor embeddings = normalize_rows(network_.embed(at::cat(inputs), &dropout_));
-    const at::Tensor u = embeddings.narrow(0, 0, batch);
-    const at::Tensor v = normalize_rows(network_.project_images(samples_.images(rows)));
+    return shares;
+}
 
-    ContrastiveLosses losses;
-    const auto add = [&](at::Tensor &term, at::Tensor loss, double weight) {
-        term = std::move(loss);
-        losses.total = losses.total.defined() ? losses.total + weight * term : weight * term;
+// Of the lanes' networks, in their order, into the first; each lane sums a part of the parameters.
+void BatchLosses::sum_gradients(std::size_t shares) {
+    const auto sum_group = [&](ParameterGroup &sum, auto group_of, int lane) {
+        const int64_t begin = share_begin(sum.gradients.numel(), lanes_.count(), lane);
+        const int64_t count = share_begin(sum.gradients.numel(), lanes_.count(), lane + 1) - begin;
+        for (std::size_t i = 0; i + 1 < shares; ++i) {
+            at::Tensor part = group_of(twins_[i]).gradients.narrow(0, begin, count);
+            sum.gradients.narrow(0, begin, count).add_(part);
+            part.zero_();
+        }
     };
-    if (options_.weight_in_batch > 0) {
-        add(losses.in_batch, in_batch(u, v), options_.weight_in_batch);
-    }
-    if (options_.weight_dropout > 0) {
-        add(losses.dropout, twins(u, embeddings.narrow(0, batch, batch)), options_.weight_dropout);
-    }
-    if (options_.weight_negative > 0) {
-        const int64_t count = batch * options_.negatives;
-        const at::Tensor random = embeddings.narrow(0, embeddings.size(0) - count, count);
-        add(losses.negative, negative(u, v, random), options_.weight_negative);
-    }
-    return losses;
+    lanes_.run([&](int lane) {
+        const c10::NoGradGuard no_grad;
+        sum_group(network_.encoder(), [](Network &n) -> ParameterGroup & { return n.encoder(); }, lane);
+        sum_group(network_.head(), [](Network &n) -> ParameterGroup & { return n.head(); }, lane);
+    });
 }
 
 at::Tensor BatchLosses::supervised(const RowIds &rows) {
-    if (options_.loss != SupervisedLoss::cross_entropy) return full_loss_of(rows);
-    const at::Tensor scores = network_.class_scores(network_.embed(samples_.position_features(rows), &dropout_));
-    return cross_entropy_loss(scores, samples_.classes(rows), options_.label_smoothing);
+    const RandomPlaces background = draws_background() ? random_places(rows.size()) : RandomPlaces();
+    const uint64_t key = dropout_.next();
+    const std::vector<Share> shares = divide(rows);
+    std::vector<at::Tensor> losses(shares.size());
+    in_lanes(shares.size(), [&](std::size_t i) {
+        const at::Tensor loss = supervised_loss(shares[i], background, key) * shares[i].part();
+        loss.backward();
+        losses[i] = loss.detach();
+    });
+    sum_gradients(shares.size());
+    return at::stack(losses).sum();
 }
 
-at::Tensor BatchLosses::full_loss_of(const RowIds &rows) {
-    const auto batch = static_cast<int64_t>(rows.size());
-    std::vector<at::Tensor> inputs = {samples_.position_features(rows)};
-    const bool users = options_.loss == SupervisedLoss::full_loss_user;
-    // As published: the background counts in full once there are users.
-    const double weight_background = users ? 1 : options_.weight_background;
-    const bool background = weight_background > 0;
-    if (background) inputs.push_back(random_places(rows.size()));
-    const at::Tensor embeddings = network_.embed(at::cat(inputs), &dropout_);
-    const at::Tensor scores = network_.class_scores(embeddings);
+// As published: the background counts in full once there are users.
+bool BatchLosses::draws_background() const {
+    return options_.loss == SupervisedLoss::full_loss_user ||
+           (options_.loss == SupervisedLoss::full_loss && options_.weight_background > 0);
+}
+
+at::Tensor BatchLosses::supervised_loss(const Share &share, const RandomPlaces &background, uint64_t key) const {
+    if (options_.loss != SupervisedLoss::cross_entropy) return full_loss_of(share, background, key);
+    Dropout masks = dropout(key, {{share.first, static_cast<int64_t>(share.rows.size())}});
+    const at::Tensor embeddings = share.network->embed(samples_.position_features(share.rows), &masks);
+    return cross_entropy_loss(share.network->class_scores(embeddings), samples_.classes(share.rows),
+                              options_.label_smoothing);
+}
+
+at::Tensor BatchLosses::full_loss_of(const Share &share, const RandomPlaces &background, uint64_t key) const {
+    const auto rows = static_cast<int64_t>(share.rows.size());
+    std::vector<at::Tensor> inputs = {samples_.position_features(share.rows)};
+    std::vector<RowRange> ranges = {{share.first, rows}};
+    if (draws_background()) {
+        inputs.push_back(samples_.position_features(background, share.first, rows));
+        ranges.push_back({share.batch + share.first, rows});
+    }
+    Dropout masks = dropout(key, ranges);
+    const at::Tensor embeddings = share.network->embed(at::cat(inputs), &masks);
+    const Scores places = share.network->class_scores(embeddings.narrow(0, 0, rows));
     const double positive =
-        options_.positive_weight > 0 ? options_.positive_weight : static_cast<double>(scores.size(1));
-    const at::Tensor loss =
-        full_loss(scores.narrow(0, 0, batch), samples_.classes(rows),
-                  background ? scores.narrow(0, batch, batch) : at::Tensor(), positive, weight_background);
-    return users ? loss + observer_loss_of(rows, embeddings, positive) : loss;
+        options_.positive_weight > 0 ? options_.positive_weight : static_cast<double>(places.candidates.size(0));
+    at::Tensor loss = full_loss(places, samples_.classes(share.rows), positive);
+    const bool users = options_.loss == SupervisedLoss::full_loss_user;
+    if (draws_background())
+        loss = loss + (users ? 1 : options_.weight_background) *
+                          background_loss(share.network->class_scores(embeddings.narrow(0, rows, rows)));
+    return users ? loss + observer_loss_of(share, embeddings, positive) : loss;
 }
 
-at::Tensor BatchLosses::observer_loss_of(const RowIds &rows, const at::Tensor &embeddings,
+at::Tensor BatchLosses::observer_loss_of(const Share &share, const at::Tensor &embeddings,
                                          double positive_weight) const {
-    const auto batch = static_cast<int64_t>(rows.size());
-    const at::Tensor users = samples_.users(rows);
-    const at::Tensor w = network_.user_embeddings(users.clamp_min(0));  // any one for rows without a user
+    const auto rows = static_cast<int64_t>(share.rows.size());
+    const at::Tensor users = samples_.users(share.rows);
+    const at::Tensor w = share.network->user_embeddings(users.clamp_min(0));  // any one for rows without a user
     ObserverScores scores;
-    scores.places = (w * embeddings.narrow(0, 0, batch)).sum(1);
-    scores.background = (w * embeddings.narrow(0, batch, batch)).sum(1);
-    scores.classes = network_.user_class_scores(w);
+    scores.places = (w * embeddings.narrow(0, 0, rows)).sum(1);
+    scores.background = (w * embeddings.narrow(0, rows, rows)).sum(1);
+    scores.classes = share.network->user_class_scores(w);
     scores.present = users.ge(0).to(embeddings.scalar_type());
-    return observer_loss(scores, samples_.classes(rows), positive_weight);
+    return observer_loss(scores, samples_.classes(share.rows), positive_weight);
 }
 
-double BatchLosses::validate_contrastive(const RowIds &rows) const {
-    const c10::NoGradGuard no_grad;
-    const at::Tensor embeddings = network_.embed(samples_.position_features(rows), nullptr);
-    if (options_.objective == Objective::l2_regression)
-        return l2_regression_loss(network_.decode_locations(embeddings), samples_.images(rows)).item<double>();
-    const at::Tensor u = normalize_rows(embeddings);
-    const at::Tensor v = normalize_rows(network_.project_images(samples_.images(rows)));
-    const bool nce = options_.objective == Objective::nce;
-    return (nce ? nce_positive_loss(u, v) : in_batch(u, v)).item<double>();
-}
-
-SupervisedValidation BatchLosses::validate_supervised(const RowIds &rows) const {
-    const c10::NoGradGuard no_grad;
-    const at::Tensor scores = network_.class_scores(network_.embed(samples_.position_features(rows), nullptr));
-    const at::Tensor classes = samples_.classes(rows);
-    const at::Tensor loss = options_.loss == SupervisedLoss::cross_entropy
-                                ? cross_entropy_loss(scores, classes, 0)
-                                : -(at::sigmoid(scores.gather(1, classes.unsqueeze(1))) + 1e-5).log().mean();
-    return {loss.item<double>() * static_cast<double>(rows.size()), scores.argmax(1).eq(classes).sum().item<int64_t>()};
+SupervisedValidation BatchLosses::validate_supervised(const RowIds &rows) {
+    const std::vector<Share> shares = divide(rows);
+    std::vector<SupervisedValidation> results(shares.size());
+    in_lanes(shares.size(), [&](std::size_t i) {
+        const c10::NoGradGuard no_grad;
+        const Share &share = shares[i];
+        const at::Tensor scores =
+            share.network->class_scores(share.network->embed(samples_.position_features(share.rows), nullptr)).matrix();
+        const at::Tensor classes = samples_.classes(share.rows);
+        const at::Tensor own = scores.gather(1, classes.unsqueeze(1)).squeeze(1);
+        const at::Tensor losses = options_.loss == SupervisedLoss::cross_entropy ? scores.logsumexp(1) - own
+                                                                                  : ell(at::sigmoid(own));
+        results[i] = {losses.sum().item<double>(), scores.argmax(1).eq(classes).sum().item<int64_t>()};
+    });
+    SupervisedValidation sum;
+    for (const SupervisedValidation &result : results) sum.loss += result.loss, sum.hits += result.hits;
+    return sum;
 }
 
 }  // namespace csp

@@ -1,10 +1,17 @@
-// From the rows of a batch to its losses: which rows go through the network, and which
+// From the rows of a batch to its losses and their gradients: which rows go through the network, and which
 // objective sees what.
+//
+// A batch is divided among the lanes by rows. Each takes its share through the network; contrastive objectives then need
+// the embeddings of all others, which are gathered, and gradients by them, which are added up, before each lane goes
+// back through its own part. Losses and gradients do not depend on the number of lanes but for the order of sums.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
+#include <vector>
+
 #include "checkpoint.h"
+#include "lanes.h"
 #include "network.h"
 #include "options.h"
 #include "samples.h"
@@ -26,44 +33,74 @@ struct SupervisedValidation {
 class BatchLosses {
 public:
     // All references must outlive this object.
-    BatchLosses(const TrainingOptions &options, const Samples &samples, const Network &network);
+    BatchLosses(const TrainingOptions &options, const Samples &samples, Network &network, Lanes &lanes);
 
-    // The objective of stage 1. Rows, their dropout twins and the random locations go through
-    // the location encoder in one pass of up to (2 + negatives) * B rows.
-    ContrastiveLosses contrastive(const RowIds &rows);
+    // The objective of stage 1, whose gradients, times `weight`, are added to those of the network. Rows, their dropout
+    // twins and the random locations go through the location encoder in one pass of (2 + negatives) * B rows.
+    ContrastiveLosses contrastive(const RowIds &rows, double weight = 1);
 
-    // The supervised loss of labelled rows.
+    // The supervised loss of labelled rows; its gradients are added to those of the network.
     at::Tensor supervised(const RowIds &rows);
 
     // Without dropout and gradients; the in-batch term (of NCE, what its rows say of their own
     // images), and loss of the true class and hits.
     double validate_contrastive(const RowIds &rows) const;
-    SupervisedValidation validate_supervised(const RowIds &rows) const;
+    SupervisedValidation validate_supervised(const RowIds &rows);
 
     // Where its random streams stand.
     void save(CheckpointWriter &checkpoint) const {
         checkpoint.add_stream("negatives", negatives_);
-        checkpoint.add_stream("dropout", dropout_.random());
+        checkpoint.add_stream("dropout", dropout_);
     }
     void load(const CheckpointReader &checkpoint) {
         checkpoint.read_stream("negatives", negatives_);
-        checkpoint.read_stream("dropout", dropout_.random());
+        checkpoint.read_stream("dropout", dropout_);
     }
 
 private:
-    ContrastiveLosses regression(const RowIds &rows);
-    at::Tensor random_places(std::size_t count);  // their features
-    at::Tensor in_batch(const at::Tensor &u, const at::Tensor &v) const;
+    // What a lane has of a batch.
+    struct Share {
+        const Network *network;
+        RowIds rows;
+        int64_t first, batch;  // its place among the rows of the batch
+        double part() const { return static_cast<double>(rows.size()) / static_cast<double>(batch); }
+    };
+    struct ContrastiveShare;
+    struct Gathered;
+
+    std::vector<Share> divide(const RowIds &rows);
+    template <class Work>
+    void in_lanes(std::size_t shares, Work &&work);
+    void sum_gradients(std::size_t shares);
+
+    Dropout dropout(uint64_t key, std::vector<RowRange> rows) const {
+        return Dropout(options_.model.dropout, key, std::move(rows));
+    }
+    RandomPlaces random_places(std::size_t count) {
+        return samples_.draw_places(count, options_.negative_sampler, negatives_);
+    }
+
+    void embed(ContrastiveShare &share, const RandomPlaces &random, uint64_t key) const;
+    Gathered gather(const std::vector<ContrastiveShare> &shares) const;
+    void lose(ContrastiveShare &share, const Gathered &all, double weight) const;
+    void go_back(const ContrastiveShare &share, const std::vector<ContrastiveShare> &shares) const;
+    ContrastiveLosses regression(const RowIds &rows, double weight);
+    at::Tensor in_batch(const Network &network, const at::Tensor &u, const at::Tensor &v, int64_t first) const;
     at::Tensor negative(const at::Tensor &u, const at::Tensor &v, const at::Tensor &random) const;
-    at::Tensor twins(const at::Tensor &u, const at::Tensor &twins) const;
-    at::Tensor full_loss_of(const RowIds &rows);
-    at::Tensor observer_loss_of(const RowIds &rows, const at::Tensor &embeddings, double positive_weight) const;
+    at::Tensor twins(const at::Tensor &u, const at::Tensor &twins, int64_t first) const;
+
+    at::Tensor supervised_loss(const Share &share, const RandomPlaces &background, uint64_t key) const;
+    at::Tensor full_loss_of(const Share &share, const RandomPlaces &background, uint64_t key) const;
+    at::Tensor observer_loss_of(const Share &share, const at::Tensor &embeddings, double positive_weight) const;
+    bool draws_background() const;
 
     const TrainingOptions &options_;
     const Samples &samples_;
-    const Network &network_;
+    Network &network_;
+    Lanes &lanes_;
+    std::vector<Network> twins_;  // of the network, for the lanes after the first
     RandomStream negatives_;
-    Dropout dropout_;
+    RandomStream dropout_;  // a key for each batch
 };
 
 }  // namespace csp

@@ -51,14 +51,10 @@ at::TensorOptions tensor_options(const std::string &device) {
     return at::TensorOptions(at::Device(at::kCUDA, static_cast<at::DeviceIndex>(index))).dtype(at::kFloat);
 }
 
-void prepare_process(int threads) {
+void prepare_process() {
     auto *set_blas_threads = blas_function<void(int)>("openblas_set_num_threads");
-    auto *blas_threading = blas_function<int()>("openblas_get_parallel");
-    if (set_blas_threads) set_blas_threads(threads);
-    // OpenBLAS with threads of its own (1) gets all of them: those of LibTorch would spin
-    // beside them, waiting for work, and two threads then take twice the time of one.
-    const bool blas_has_own_threads = set_blas_threads && blas_threading && blas_threading() == 1;
-    at::set_num_threads(blas_has_own_threads ? 1 : threads);
+    if (set_blas_threads) set_blas_threads(1);
+    at::set_num_threads(1);
     constexpr int megabyte = 1 << 20;
     mallopt(M_MMAP_THRESHOLD, 32 * megabyte);  // the most that glibc takes
     mallopt(M_TRIM_THRESHOLD, 512 * megabyte);

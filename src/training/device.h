@@ -11,10 +11,11 @@ namespace csp {
 // Error(not_supported) for a CUDA device that is not there.
 at::TensorOptions tensor_options(const std::string &device);
 
-// Readies the whole process for training: the threads of LibTorch and BLAS; and malloc keeps
+// Readies the whole process for training: neither LibTorch nor BLAS starts threads of its own beside the lanes (see
+// lanes.h); and malloc keeps
 // what is freed, since every step frees and allocates the same tensors: handing their pages
 // back to the kernel each time costs a sixth of the step.
-void prepare_process(int threads);
+void prepare_process();
 
 int cuda_device_count();
 std::string torch_version_name();

@@ -18,6 +18,7 @@ namespace csp {
 namespace {
 
 constexpr const char *user_head = "user_emb";
+constexpr double leak = 0.2;  // of leakyrelu, as published
 const double largest_log_scale = std::log(100.0);
 
 }  // namespace
@@ -25,14 +26,6 @@ const double largest_log_scale = std::log(100.0);
 NetworkSettings network_settings(const TrainingOptions &options) {
     const bool softmax = options.objective == Objective::mc || options.objective == Objective::mc_symmetric;
     return {options.precision, options.learn_temperature && softmax ? options.temperature_in_batch : 0};
-}
-
-at::Tensor Dropout::operator()(const at::Tensor &activations) {
-    if (probability_ == 0) return activations;
-    // Drawn on the host, whatever the device: a seed then means the same masks everywhere.
-    at::Tensor mask = at::empty(activations.sizes(), at::kFloat);
-    random_.fill_dropout_mask(mask.data_ptr<float>(), static_cast<std::size_t>(mask.numel()), probability_);
-    return activations * mask.to(activations.options());
 }
 
 // Collects the parameters of a network, then gives them their place, value and gradient.
@@ -73,18 +66,16 @@ public:
     // Moves what was added since the last call into a group of its own.
     ParameterGroup finish_group(RandomStream random, const at::TensorOptions &options,
                                 std::vector<NamedParameter> &parameters) {
-        std::vector<float> initial;
-        for (const Entry &entry : entries_) {
-            for (int64_t i = 0; i < entry.size(); ++i) {
-                initial.push_back(static_cast<float>(entry.low + (entry.high - entry.low) * random.uniform()));
-            }
-        }
-        const auto total = static_cast<int64_t>(initial.size());
         ParameterGroup group;
-        group.values = at::empty({total}, at::kFloat);
-        std::copy(initial.begin(), initial.end(), group.values.data_ptr<float>());
-        group.values = group.values.to(options);
-        group.gradients = at::zeros({total}, options);
+        group.values = initial_values(random).to(options);
+        group.gradients = at::zeros_like(group.values);
+        place(group, parameters);
+        return group;
+    }
+
+    // Or gives it the values of another group that was built alike.
+    ParameterGroup share_group(const ParameterGroup &other, std::vector<NamedParameter> &parameters) {
+        const ParameterGroup group{other.values, at::zeros_like(other.gradients)};
         place(group, parameters);
         return group;
     }
@@ -98,6 +89,18 @@ private:
 
         int64_t size() const { return std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>()); }
     };
+
+    at::Tensor initial_values(RandomStream &random) const {
+        std::vector<float> initial;
+        for (const Entry &entry : entries_) {
+            for (int64_t i = 0; i < entry.size(); ++i) {
+                initial.push_back(static_cast<float>(entry.low + (entry.high - entry.low) * random.uniform()));
+            }
+        }
+        at::Tensor values = at::empty({static_cast<int64_t>(initial.size())}, at::kFloat);
+        std::copy(initial.begin(), initial.end(), values.data_ptr<float>());
+        return values;
+    }
 
     void add(at::Tensor &parameter, std::string name, std::vector<int64_t> shape, double low, double high) {
         entries_.push_back({&parameter, std::move(name), std::move(shape), low, high});
@@ -122,25 +125,40 @@ private:
 
 Network::Network(const ModelConfig &config, int feature_dim, const at::TensorOptions &options, int64_t seed,
                  const NetworkSettings &settings)
-    : config_(config), settings_(settings) {
+    : config_(config), feature_dim_(feature_dim), settings_(settings) {
     Builder builder;
-    build_location_layers(builder, feature_dim);
-    const bool decoder = config.image_side == ImageSide::location_decoder;
-    if (config.image_dim > 0 && decoder)
-        builder.linear(location_decoder_, "loc_dec", config.embedding_dim, config.image_dim, true, false);
-    if (config.image_dim > 0 && !decoder)
-        builder.linear(image_projection_, "img_dec", config.image_dim, config.embedding_dim, true, false);
-    if (config.image_dim > 0 && !decoder && settings.learned_temperature > 0) {
-        const double start = -std::log(settings.learned_temperature);
+    build_encoder(builder);
+    encoder_ = builder.finish_group(RandomStream(seed, RandomPurpose::weights), options, parameters_);
+    build_head(builder);
+    head_ = builder.finish_group(RandomStream(seed, RandomPurpose::head), options, parameters_);
+}
+
+Network::Network(const Network &other, Twin)
+    : config_(other.config_), feature_dim_(other.feature_dim_), settings_(other.settings_) {
+    Builder builder;
+    build_encoder(builder);
+    encoder_ = builder.share_group(other.encoder_, parameters_);
+    build_head(builder);
+    head_ = builder.share_group(other.head_, parameters_);
+}
+
+void Network::build_encoder(Builder &builder) {
+    build_location_layers(builder, feature_dim_);
+    const bool decoder = config_.image_side == ImageSide::location_decoder;
+    if (config_.image_dim > 0 && decoder)
+        builder.linear(location_decoder_, "loc_dec", config_.embedding_dim, config_.image_dim, true, false);
+    if (config_.image_dim > 0 && !decoder)
+        builder.linear(image_projection_, "img_dec", config_.image_dim, config_.embedding_dim, true, false);
+    if (config_.image_dim > 0 && !decoder && settings_.learned_temperature > 0) {
+        const double start = -std::log(settings_.learned_temperature);
         builder.constant(log_scale_, "logit_scale", std::min(start, largest_log_scale));
     }
-    encoder_ = builder.finish_group(RandomStream(seed, RandomPurpose::weights), options, parameters_);
+}
 
-    if (config.class_count > 0) {
-        builder.linear(class_head_, "class_emb", config.embedding_dim, config.class_count, config.class_bias, false);
-    }
-    if (config.user_count > 0) builder.rows(users_, user_head, config.user_count, config.embedding_dim);
-    head_ = builder.finish_group(RandomStream(seed, RandomPurpose::head), options, parameters_);
+void Network::build_head(Builder &builder) {
+    if (config_.class_count > 0)
+        builder.linear(class_head_, "class_emb", config_.embedding_dim, config_.class_count, config_.class_bias, false);
+    if (config_.user_count > 0) builder.rows(users_, user_head, config_.user_count, config_.embedding_dim);
 }
 
 void Network::build_location_layers(Builder &builder, int feature_dim) {
@@ -207,10 +225,17 @@ at::Tensor Network::apply(const Linear &layer, const at::Tensor &x) const {
     return linear(x, layer.weight, layer.bias, settings_.precision);
 }
 
+at::Tensor Network::activate(const at::Tensor &x, Dropout *dropout) const {
+    if (!dropout) return activate(x);
+    if (config_.activation == Activation::relu) return dropout->leaky_relu(x, 0);
+    if (config_.activation == Activation::leakyrelu) return dropout->leaky_relu(x, leak);
+    return (*dropout)(activate(x));
+}
+
 at::Tensor Network::activate(const at::Tensor &x) const {
     switch (config_.activation) {
         case Activation::relu: return at::relu(x);
-        case Activation::leakyrelu: return at::leaky_relu(x, 0.2);
+        case Activation::leakyrelu: return at::leaky_relu(x, leak);
         case Activation::gelu: return at::gelu(x);
         case Activation::sigmoid: return at::sigmoid(x);
         case Activation::tanh:
@@ -225,10 +250,6 @@ at::Tensor Network::project_images(const at::Tensor &images) const {
 
 at::Tensor Network::decode_locations(const at::Tensor &embeddings) const {
     return apply(location_decoder_, embeddings);
-}
-
-at::Tensor Network::class_scores(const at::Tensor &embeddings) const {
-    return apply(class_head_, embeddings);
 }
 
 at::Tensor Network::user_embeddings(const at::Tensor &users) const {

@@ -15,24 +15,12 @@
 
 #include "../encoder/config.h"
 #include "../encoder/tensors.h"
+#include "dropout.h"
 #include "options.h"
 #include "random.h"
+#include "scores.h"
 
 namespace csp {
-
-// Sets a share of activations to zero and scales the others up, with its own random stream.
-class Dropout {
-public:
-    Dropout(double probability, RandomStream random) : probability_(probability), random_(random) {}
-    at::Tensor operator()(const at::Tensor &activations);
-
-    RandomStream &random() { return random_; }
-    const RandomStream &random() const { return random_; }
-
-private:
-    double probability_;
-    RandomStream random_;
-};
 
 // Parameters that one learning rate rules: all are views of `values`, their gradients of
 // `gradients` (both of one dimension).
@@ -56,7 +44,11 @@ public:
     Network(const ModelConfig &config, int feature_dim, const at::TensorOptions &options, int64_t seed,
             const NetworkSettings &settings = {});
 
-    // e(x) of position features (n, feature_dim): (n, D). dropout: null to evaluate.
+    // The same network, parameters and all, with gradients of its own: for another thread.
+    Network twin() const { return Network(*this, Twin{}); }
+
+    // e(x) of position features (n, feature_dim): (n, D). dropout: null to evaluate; if it has more rows than features
+    // are given, as many embeddings.
     at::Tensor embed(const at::Tensor &features, Dropout *dropout) const;
 
     // W f(I): images (n, image_dim) to (n, D). The image encoder f is frozen.
@@ -65,8 +57,10 @@ public:
     // Image features predicted from embeddings (n, D), by a location decoder: (n, image_dim).
     at::Tensor decode_locations(const at::Tensor &embeddings) const;
 
-    // Class scores, before sigmoid or softmax: embeddings (n, D) to (n, C).
-    at::Tensor class_scores(const at::Tensor &embeddings) const;
+    // Class scores, before sigmoid or softmax: embeddings (n, D) give (n, C).
+    Scores class_scores(const at::Tensor &embeddings) const {
+        return {embeddings, class_head_.weight, class_head_.bias, settings_.precision};
+    }
 
     // The embeddings of users, (n, D), and how they score the classes as if they were places,
     // without a bias: (n, C).
@@ -101,7 +95,11 @@ private:
     };
     using NamedParameter = std::pair<std::string, at::Tensor>;
     class Builder;
+    struct Twin {};
+    Network(const Network &other, Twin);
 
+    void build_encoder(Builder &builder);
+    void build_head(Builder &builder);
     void build_location_layers(Builder &builder, int feature_dim);
     void build_feed_forward(Builder &builder, int inputs);
     void build_residual(Builder &builder, int inputs);
@@ -110,6 +108,8 @@ private:
 
     at::Tensor apply(const Linear &layer, const at::Tensor &x) const;
     at::Tensor activate(const at::Tensor &x) const;
+    at::Tensor activate(const at::Tensor &x, Dropout *dropout) const;
+    at::Tensor forward(const at::Tensor &x, Dropout *dropout) const;
     at::Tensor feed_forward(at::Tensor x, Dropout *dropout) const;
     at::Tensor hidden(const HiddenLayer &layer, const at::Tensor &x, Dropout *dropout) const;
     at::Tensor output(const at::Tensor &x, Dropout *dropout) const;
@@ -120,6 +120,7 @@ private:
     at::Tensor look_up_tiles(const at::Tensor &features) const;
 
     ModelConfig config_;
+    int feature_dim_;
     std::vector<HiddenLayer> hidden_;  // of an FCNet: the two layers of each block
     Linear output_;                    // of an FCNet: its first layer
     at::Tensor scale_matrices_;        // of a diagonal network: (F, 6, D / F)

@@ -12,26 +12,23 @@ at::Tensor Network::feed_forward(at::Tensor x, Dropout *dropout) const {
 }
 
 at::Tensor Network::hidden(const HiddenLayer &layer, const at::Tensor &x, Dropout *dropout) const {
-    at::Tensor z = activate(apply(layer.linear, x));
-    if (dropout) z = (*dropout)(z);
-    if (config_.skip_connection && z.size(1) == x.size(1)) z = z + x;
+    at::Tensor z = activate(apply(layer.linear, x), dropout);
+    if (config_.skip_connection && z.size(1) == x.size(1)) z = z + (dropout ? dropout->repeat(x) : x);
     if (!layer.norm_weight.defined()) return z;
     return at::layer_norm(z, {z.size(1)}, layer.norm_weight, layer.norm_bias, 1e-5);
 }
 
 at::Tensor Network::output(const at::Tensor &x, Dropout *dropout) const {
     const at::Tensor z = apply(output_, x);
-    if (!config_.activate_embedding) return z;
-    return dropout ? (*dropout)(activate(z)) : activate(z);
+    return config_.activate_embedding ? activate(z, dropout) : z;
 }
 
 // encoder/residual_net.h; dropout between the two layers of a block, as published.
 at::Tensor Network::residual(at::Tensor x, Dropout *dropout) const {
     x = activate(apply(output_, x));
     for (std::size_t i = 0; i + 1 < hidden_.size(); i += 2) {
-        at::Tensor z = activate(apply(hidden_[i].linear, x));
-        if (dropout) z = (*dropout)(z);
-        x = x + activate(apply(hidden_[i + 1].linear, z));
+        const at::Tensor z = activate(apply(hidden_[i].linear, x), dropout);
+        x = (dropout ? dropout->repeat(x) : x) + activate(apply(hidden_[i + 1].linear, z));
     }
     return x;
 }
@@ -69,8 +66,7 @@ at::Tensor Network::look_up_tiles(const at::Tensor &features) const {
     return features.size(1) == 1 ? rows : at::cat({rows, features.slice(1, 1)}, 1);
 }
 
-at::Tensor Network::embed(const at::Tensor &features, Dropout *dropout) const {
-    const at::Tensor x = tiles_.defined() ? look_up_tiles(features) : features;
+at::Tensor Network::forward(const at::Tensor &x, Dropout *dropout) const {
     switch (config_.network) {
         case NetworkKind::fcnet: return residual(x, dropout);
         case NetworkKind::siren: return siren(x, dropout);
@@ -79,6 +75,11 @@ at::Tensor Network::embed(const at::Tensor &features, Dropout *dropout) const {
         case NetworkKind::ffn: break;
     }
     return feed_forward(x, dropout);
+}
+
+at::Tensor Network::embed(const at::Tensor &features, Dropout *dropout) const {
+    const at::Tensor embeddings = forward(tiles_.defined() ? look_up_tiles(features) : features, dropout);
+    return dropout ? dropout->repeat(embeddings) : embeddings;
 }
 
 }  // namespace csp

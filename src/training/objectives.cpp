@@ -3,25 +3,17 @@
 
 #include <ATen/ATen.h>
 
-#include "matrix_product.h"
-
 namespace csp {
 namespace {
 
-// Cross-entropy of the rows of a square matrix of scores, the target of row i being column i.
-at::Tensor pick_diagonal(const at::Tensor &scores) {
-    return at::cross_entropy_loss(scores, at::arange(scores.size(0), scores.options().dtype(at::kLong)));
+// The column of each row's own candidate.
+at::Tensor own_columns(const at::Tensor &rows, int64_t first) {
+    return at::arange(first, first + rows.size(0), rows.options().dtype(at::kLong));
 }
 
-// Each anchor picks the candidate of its own row. The anchors are divided by the temperature
-// rather than the cosines, which are B / D times as many.
-at::Tensor pick_own_row(const at::Tensor &anchors, const at::Tensor &candidates, double temperature,
-                        Precision precision) {
-    return pick_diagonal(matrix_product(anchors / temperature, candidates.t(), precision));
+at::Tensor mean_loss(const Scores &scores, const BlockLoss &loss) {
+    return sum_loss(scores, loss) / static_cast<double>(scores.rows.size(0));
 }
-
-// ell(q) = -ln(q + 1e-5): bounded, so that one hopeless row does not rule the mean.
-at::Tensor ell(const at::Tensor &probability) { return -(probability + 1e-5).log(); }
 
 // Each row's sum over C of positive_weight * ell(P) at the true class and ell(1 - P) elsewhere.
 at::Tensor presence_sums(const at::Tensor &scores, const at::Tensor &classes, double positive_weight) {
@@ -38,17 +30,10 @@ at::Tensor normalize_rows(const at::Tensor &rows) {
     return rows * ((rows * rows).sum(1, /*keepdim=*/true) + 1e-12).rsqrt();
 }
 
-at::Tensor in_batch_loss(const at::Tensor &u, const at::Tensor &v, double temperature, Precision precision) {
-    return pick_own_row(u, v, temperature, precision);
-}
-
-at::Tensor symmetric_in_batch_loss(const at::Tensor &u, const at::Tensor &v, double temperature, Precision precision) {
-    const at::Tensor cosines = matrix_product(u / temperature, v.t(), precision);
-    return pick_diagonal(cosines) + pick_diagonal(cosines.t());
-}
-
-at::Tensor dropout_loss(const at::Tensor &u, const at::Tensor &twins, double temperature, Precision precision) {
-    return pick_own_row(u, twins, temperature, precision);
+at::Tensor in_batch_loss(const at::Tensor &u, const at::Tensor &v, double temperature, Precision precision,
+                         int64_t first) {
+    // Not the cosines are divided by the temperature, which are B / D times as many.
+    return mean_loss({u / temperature, v, {}, precision}, pick_columns(own_columns(u, first)));
 }
 
 at::Tensor negative_location_loss(const at::Tensor &u, const at::Tensor &v, const at::Tensor &random,
@@ -60,12 +45,10 @@ at::Tensor negative_location_loss(const at::Tensor &u, const at::Tensor &v, cons
     return -at::log_softmax(cosines, 1).select(1, 0).mean();
 }
 
-at::Tensor nce_in_batch_loss(const at::Tensor &u, const at::Tensor &v, Precision precision) {
-    const int64_t rows = u.size(0);
-    const at::Tensor own = nce_positive_loss(u, v);
-    if (rows == 1) return own;
-    const at::Tensor others = ell(at::sigmoid(-matrix_product(u, v.t(), precision)));
-    return own + (others.sum() - others.diagonal().sum()) / static_cast<double>(rows * (rows - 1));
+at::Tensor nce_in_batch_loss(const at::Tensor &u, const at::Tensor &v, Precision precision, int64_t first) {
+    const int64_t others = v.size(0) - 1;
+    const double weight = others > 0 ? 1 / static_cast<double>(others) : 0;
+    return mean_loss({u, v, {}, precision}, tell_present(own_columns(u, first), 1, weight));
 }
 
 at::Tensor nce_negative_location_loss(const at::Tensor &v, const at::Tensor &random) {
@@ -80,12 +63,12 @@ at::Tensor l2_regression_loss(const at::Tensor &decoded, const at::Tensor &image
     return (decoded - images).square().mean();
 }
 
-at::Tensor full_loss(const at::Tensor &scores, const at::Tensor &classes, const at::Tensor &background,
-                     double positive_weight, double weight_background) {
-    const auto columns = static_cast<double>(scores.size(1));
-    const at::Tensor loss = presence_sums(scores, classes, positive_weight).mean() / columns;
-    if (weight_background == 0) return loss;
-    return loss + weight_background * ell(at::sigmoid(-background)).mean();
+at::Tensor full_loss(const Scores &places, const at::Tensor &classes, double positive_weight) {
+    return mean_loss(places, tell_present(classes, positive_weight, 1)) / static_cast<double>(places.candidates.size(0));
+}
+
+at::Tensor background_loss(const Scores &background) {
+    return mean_loss(background, tell_present({}, 0, 1)) / static_cast<double>(background.candidates.size(0));
 }
 
 at::Tensor observer_loss(const ObserverScores &scores, const at::Tensor &classes, double positive_weight) {
@@ -95,10 +78,8 @@ at::Tensor observer_loss(const ObserverScores &scores, const at::Tensor &classes
     return (rows * scores.present).sum() / scores.present.sum().clamp_min(1);
 }
 
-at::Tensor cross_entropy_loss(const at::Tensor &scores, const at::Tensor &classes, double label_smoothing) {
-    const at::Tensor log_probabilities = at::log_softmax(scores, 1);
-    const at::Tensor loss = at::nll_loss(log_probabilities, classes);
-    return label_smoothing == 0 ? loss : (1 - label_smoothing) * loss - label_smoothing * log_probabilities.mean();
+at::Tensor cross_entropy_loss(const Scores &places, const at::Tensor &classes, double label_smoothing) {
+    return mean_loss(places, pick_columns(classes, label_smoothing));
 }
 
 }  // namespace csp

@@ -1,4 +1,4 @@
-// xoshiro256++, seeded by splitmix64.
+// xoshiro256++, seeded by splitmix64; and splitmix64 by itself.
 #include "random.h"
 
 #include <cmath>
@@ -53,15 +53,14 @@ std::vector<int64_t> RandomStream::permutation(int64_t n) {
     return order;
 }
 
-void RandomStream::fill_dropout_mask(float *mask, std::size_t n, double drop) {
-    const auto threshold = static_cast<uint32_t>(std::lround(drop * 65536));
-    const auto kept = static_cast<float>(1 / (1 - drop));
-    // Four 16-bit draws from each 64 bits: the mask is a tenth of a step otherwise.
-    for (std::size_t i = 0; i < n; i += 4) {
-        uint64_t bits = next();
-        const std::size_t end = i + 4 < n ? i + 4 : n;
-        for (std::size_t j = i; j < end; ++j, bits >>= 16) mask[j] = (bits & 0xffff) < threshold ? 0.0f : kept;
-    }
+// Each word is the finalizer of splitmix64 at its own place of the sequence.
+uint64_t mix_bits(uint64_t key, uint64_t number) {
+    uint64_t state = key + number * 0xd1342543de82ef95u;
+    return splitmix64(state);
+}
+
+void fill_with_bits(uint64_t key, std::vector<uint64_t> &words) {
+    for (uint64_t &word : words) word = splitmix64(key);
 }
 
 }  // namespace csp

@@ -1,4 +1,4 @@
-// A seeded stream of random numbers: the same on every machine, library and device.
+// Random numbers from a seed: the same on every machine, library and device.
 //
 // The distributions of <random> differ between standard libraries and torch's generators
 // between devices; a run has to be repeatable from its seed alone.
@@ -15,6 +15,7 @@ namespace csp {
 // example, more negatives do not change the order of the rows.
 enum class RandomPurpose : uint64_t { weights = 1, order, negatives, dropout, head, position, labels };
 
+// A seeded stream of numbers.
 class RandomStream {
 public:
     using State = std::array<uint64_t, 4>;
@@ -28,9 +29,6 @@ public:
     // 0 .. n-1 in random order.
     std::vector<int64_t> permutation(int64_t n);
 
-    // n factors, each 0 with probability `drop` (to 1/65536) and else 1 / (1 - drop).
-    void fill_dropout_mask(float *mask, std::size_t n, double drop);
-
     // Where the stream stands: one that is set to it goes on as this one does.
     const State &state() const { return state_; }
     void set_state(const State &state) { state_ = state; }
@@ -38,5 +36,11 @@ public:
 private:
     State state_;  // xoshiro256++ (Blackman and Vigna, 2021)
 };
+
+// Random bits by counting: a function of both numbers, with no state between calls.
+uint64_t mix_bits(uint64_t key, uint64_t number);
+
+// Fills words with the random bits of a key.
+void fill_with_bits(uint64_t key, std::vector<uint64_t> &words);
 
 }  // namespace csp

@@ -104,13 +104,25 @@ at::Tensor Samples::position_features(const RowIds &rows) const {
     return encode(lonlat, dates_of(rows));
 }
 
-at::Tensor Samples::random_position_features(std::size_t count, NegativeSampler sampler, RandomStream &random) const {
-    if (sampler == NegativeSampler::observed) return position_features(random_rows(count, random));
-    std::vector<double> lonlat(2 * count);
-    sample_locations(sampler, random, lonlat);
-    std::vector<float> dates;
-    while (config_.dates && dates.size() < count) dates.push_back(static_cast<float>(random.uniform()));
-    return encode(lonlat, dates);
+RandomPlaces Samples::draw_places(std::size_t count, NegativeSampler sampler, RandomStream &random) const {
+    RandomPlaces places;
+    if (sampler == NegativeSampler::observed) {
+        places.rows = random_rows(count, random);
+        return places;
+    }
+    places.lonlat.resize(2 * count);
+    sample_locations(sampler, random, places.lonlat);
+    while (config_.dates && places.dates.size() < count) places.dates.push_back(static_cast<float>(random.uniform()));
+    return places;
+}
+
+at::Tensor Samples::position_features(const RandomPlaces &places, int64_t begin, int64_t count) const {
+    const auto part = [&](const auto &values, int64_t width) {
+        const auto first = values.begin() + (values.empty() ? 0 : begin * width);
+        return std::decay_t<decltype(values)>(first, first + (values.empty() ? 0 : count * width));
+    };
+    if (!places.rows.empty()) return position_features(part(places.rows, 1));
+    return encode(part(places.lonlat, 2), part(places.dates, 1));
 }
 
 bool Samples::twins_differ() const {

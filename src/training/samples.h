@@ -18,6 +18,13 @@ namespace csp {
 // class and user ids without a class or user.
 void check_rows(const TrainingData &data);
 
+// Random locations, drawn before they are encoded: places with dates, or rows of the data.
+struct RandomPlaces {
+    RowIds rows;
+    std::vector<double> lonlat;
+    std::vector<float> dates;  // empty without dates
+};
+
 // Tensors of rows picked by number, on the device of `options`.
 class Samples {
 public:
@@ -33,8 +40,8 @@ public:
     int feature_dim() const { return encoding_->dim() + date_dim(config_); }
 
     at::Tensor position_features(const RowIds &rows) const;                              // (n, feature_dim)
-    at::Tensor random_position_features(std::size_t count, NegativeSampler sampler,
-                                        RandomStream &random) const;                     // (count, feature_dim)
+    RandomPlaces draw_places(std::size_t count, NegativeSampler sampler, RandomStream &random) const;
+    at::Tensor position_features(const RandomPlaces &places, int64_t begin, int64_t count) const;  // (count, feature_dim)
     // The published wrap writes the scaled coordinates into its input: on a CPU the second pass of a batch, that of the
     // dropout twins, scales them once more. With published_defects it does so here.
     bool twins_differ() const;

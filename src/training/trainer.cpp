@@ -13,6 +13,7 @@
 #include "checkpoint.h"
 #include "device.h"
 #include "epoch_sums.h"
+#include "lanes.h"
 #include "make_trainer.h"
 #include "network.h"
 #include "optimizer.h"
@@ -37,7 +38,8 @@ public:
           position_tensors_(draw_position_tensors(config_, data, options.seed)),
           samples_(data_, config_, device_, position_tensors_),
           network_(config_, samples_.feature_dim(), device_, options.seed, network_settings(options)),
-          losses_(options_, samples_, network_), adam_(options.weight_decay),
+          lanes_(device.device().is_cpu() ? options.threads : 1), losses_(options_, samples_, network_, lanes_),
+          adam_(options.weight_decay),
           order_(options.seed, RandomPurpose::order) {
         if (data.initial) network_.load(*data.initial);
         start_stage();
@@ -174,10 +176,8 @@ private:
     void train_batch() {
         const RowIds rows = current_->batch(batch_);
         adam_.zero_gradients();
-        const at::Tensor loss = plan().stage == Stage::pretraining ? contrastive_loss(rows) : supervised_loss(rows);
-        last_loss_ = loss.item<double>();
+        last_loss_ = plan().stage == Stage::pretraining ? contrastive_loss(rows, 1) : supervised_loss(rows);
         if (!std::isfinite(last_loss_)) throw_diverged();
-        loss.backward();
         learning_rate_ = learning_rate();
         adam_.step(learning_rate_);
         network_.limit_logit_scale();
@@ -187,18 +187,17 @@ private:
         ++batch_;
     }
 
-    at::Tensor contrastive_loss(const RowIds &rows) {
-        const ContrastiveLosses losses = losses_.contrastive(rows);
+    double contrastive_loss(const RowIds &rows, double weight) {
+        const ContrastiveLosses losses = losses_.contrastive(rows, weight);
         sums_.in_batch.add(losses.in_batch);
         sums_.negative.add(losses.negative);
         sums_.dropout.add(losses.dropout);
-        return losses.total;
+        return losses.total.item<double>();
     }
 
-    at::Tensor supervised_loss(const RowIds &rows) {
-        const at::Tensor loss = losses_.supervised(rows);
-        if (options_.weight_contrastive == 0 || !data_.features) return loss;
-        return loss + options_.weight_contrastive * contrastive_loss(random_rows());
+    double supervised_loss(const RowIds &rows) {
+        const double loss = losses_.supervised(rows).item<double>(), weight = options_.weight_contrastive;
+        return weight == 0 || !data_.features ? loss : loss + weight * contrastive_loss(random_rows(), weight);
     }
 
     // Labelled or not: as many as a batch of pre-training.
@@ -295,6 +294,7 @@ private:
     const TensorMap position_tensors_;
     Samples samples_;
     Network network_;
+    Lanes lanes_;
     BatchLosses losses_;
     Adam adam_;
     RandomStream order_, epoch_order_ = order_;  // now, and when the epoch's rows were drawn
@@ -326,7 +326,7 @@ std::unique_ptr<Trainer> make_trainer_on(const at::TensorOptions &device, const 
     return guarded([&]() -> std::unique_ptr<Trainer> {
         validate(options);
         check_rows(data);
-        prepare_process(options.threads);
+        prepare_process();
         auto trainer = std::make_unique<TwoStageTrainer>(device, options, data);
         if (!checkpoint.empty()) trainer->restore(checkpoint);
         return trainer;

@@ -35,11 +35,11 @@ void step_on(const at::TensorOptions &device, const TrainingOptions &options, co
     Samples samples(data, config, device, draw_position_tensors(config, data, 1));
     while (samples.encode_some()) continue;
     Network network(config, samples.feature_dim(), device, 1, network_settings(options));
-    BatchLosses batch_losses(options, samples, network);
+    Lanes lanes(1);
+    BatchLosses batch_losses(options, samples, network, lanes);
     const RowIds rows = {1, 2, 5, 7, 8, 10};  // all have a label
     const at::Tensor loss = batch_losses.contrastive(rows).total + batch_losses.supervised(rows);
     EXPECT_EQ(loss.device(), device.device());
-    loss.backward();
     Adam adam(0.01);
     adam.add(network.encoder(), 1);
     adam.add(network.head(), 1);

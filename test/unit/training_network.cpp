@@ -72,7 +72,7 @@ void expect_equal_to_model(const ModelConfig &config) {
     model.embed(places.data(), place_count, embeddings.data());
     EXPECT_LE(largest_difference(e, embeddings), 1e-5);
 
-    const at::Tensor scores = network.class_scores(e);
+    const at::Tensor scores = network.class_scores(e).matrix();
     model.probabilities(embeddings.data(), place_count, probabilities.data());
     const bool softmax = config.class_head == ClassHead::softmax;
     EXPECT_LE(largest_difference(softmax ? at::softmax(scores, 1) : at::sigmoid(scores), probabilities), 1e-5);
@@ -179,7 +179,7 @@ TEST(Network, InitialValuesFollowThePublishedBounds) {
 
 TEST(Network, DropoutDiffersFromCallToCallAndKeepsTheMean) {
     const at::Tensor ones = at::ones({200, 500});
-    Dropout dropout(0.25, RandomStream(1, RandomPurpose::dropout));
+    Dropout dropout(0.25, 1, {{0, 200}});
     const at::Tensor first = dropout(ones), second = dropout(ones);
     EXPECT_FALSE(first.equal(second));
     EXPECT_NEAR(first.mean().item<double>(), 1, 0.01);
@@ -239,15 +239,16 @@ TEST(Network, AStepStaysOnItsDevice) {
     ModelConfig config = small_config();
     config.layer_norm = false;  // its meta kernel is part of torch's Python, not of LibTorch
     Network network(config, 32, meta, 1);
-    Dropout dropout(0.5, RandomStream(1, RandomPurpose::dropout));
+    Dropout dropout(0.5, 1, {{0, 12}});
     const at::Tensor e = network.embed(at::empty({12, 32}, meta), &dropout);
     const at::Tensor u = normalize_rows(e.narrow(0, 0, 4)), twins = normalize_rows(e.narrow(0, 4, 4));
     const at::Tensor random = normalize_rows(e.narrow(0, 8, 4)),
                      v = normalize_rows(network.project_images(at::empty({4, 5}, meta)));
-    const at::Tensor scores = network.class_scores(e.narrow(0, 0, 4)), classes = at::empty({4}, meta.dtype(at::kLong));
-    const at::Tensor loss = in_batch_loss(u, v, 1) + dropout_loss(u, twins, 1) +
-                            negative_location_loss(u, v, random, 1) + full_loss(scores, classes, scores, 3, 1) +
-                            cross_entropy_loss(scores, classes, 0.1);
+    const Scores scores = network.class_scores(e.narrow(0, 0, 4));
+    const at::Tensor classes = at::empty({4}, meta.dtype(at::kLong));
+    const at::Tensor loss = in_batch_loss(u, v, 1) + in_batch_loss(u, twins, 1) +
+                            negative_location_loss(u, v, random, 1) + full_loss(scores, classes, 3) +
+                            background_loss(scores) + cross_entropy_loss(scores, classes, 0.1);
     EXPECT_TRUE(loss.is_meta());
     loss.backward();
     Adam adam(0.01);

@@ -34,8 +34,8 @@ struct Toy {
     // The published objectives: temperatures 0.5, 2 and 0.25, weights 0.7 and 0.3.
     double contsoftmax(int n, bool symmetric) const {
         const at::Tensor in_batch =
-            symmetric ? symmetric_in_batch_loss(u(), v(), 0.5) : in_batch_loss(u(), v(), 0.5);
-        return (in_batch + 0.7 * negative_location_loss(u(), v(), random(n), 2) + 0.3 * dropout_loss(u(), u(), 0.25))
+            symmetric ? in_batch_loss(u(), v(), 0.5) + in_batch_loss(v(), u(), 0.5) : in_batch_loss(u(), v(), 0.5);
+        return (in_batch + 0.7 * negative_location_loss(u(), v(), random(n), 2) + 0.3 * in_batch_loss(u(), u(), 0.25))
             .item<double>();
     }
     double imgcontloss(int n, double weight_negative, double weight_dropout) const {
@@ -43,7 +43,7 @@ struct Toy {
                 weight_dropout * nce_in_batch_loss(u(), u()))
             .item<double>();
     }
-    at::Tensor scores(const at::Tensor &x) const { return at::linear(embed(x), class_weight); }
+    Scores scores(const at::Tensor &x) const { return {embed(x), class_weight, {}}; }
     at::Tensor background() const { return negatives.narrow(0, 0, 4); }
     ObserverScores observer_scores() const {
         const auto of_observer = [&](const at::Tensor &x) { return at::linear(embed(x), observer_weight).squeeze(1); };
@@ -51,6 +51,9 @@ struct Toy {
                 at::matmul(observer_weight, class_weight.t()).expand({4, 3}), at::ones({4}, at::kDouble)};
     }
 };
+
+// A matrix of scores that is its own rows.
+Scores as_scores(const at::Tensor &matrix) { return {matrix, at::eye(matrix.size(1), matrix.options()), {}}; }
 
 // The published values were computed in float32: a float's spacing there is 2.4e-7.
 constexpr double float_tolerance = 2.4e-7;
@@ -80,13 +83,14 @@ TEST(Objectives, RegressionLossHasThePublishedValue) {
 
 TEST(Objectives, FullLossHasThePublishedValue) {
     const Toy toy;
-    const at::Tensor scores = toy.scores(toy.places), background = toy.scores(toy.background());
-    EXPECT_NEAR(full_loss(scores, toy.labels, background, 3, 0.7).item<double>(), 1.45621347, float_tolerance);
+    const at::Tensor loss =
+        full_loss(toy.scores(toy.places), toy.labels, 3) + 0.7 * background_loss(toy.scores(toy.background()));
+    EXPECT_NEAR(loss.item<double>(), 1.45621347, float_tolerance);
 }
 
 TEST(Objectives, FullLossOfObserversHasThePublishedValue) {
     const Toy toy;
-    const at::Tensor loss = full_loss(toy.scores(toy.places), toy.labels, toy.scores(toy.background()), 3, 1) +
+    const at::Tensor loss = full_loss(toy.scores(toy.places), toy.labels, 3) + background_loss(toy.scores(toy.background())) +
                             observer_loss(toy.observer_scores(), toy.labels, 3);
     EXPECT_NEAR(loss.item<double>(), 4.16724253, 2 * float_tolerance);
 }
@@ -143,11 +147,11 @@ TEST(Objectives, ContrastiveTermsFollowTheirFormulas) {
         negative += (std::log(places) - cosine(u[i], v[i]) / 2) / 4;
     }
     EXPECT_NEAR(in_batch_loss(u, v, 0.5).item<double>(), in_batch, 1e-12);
-    EXPECT_NEAR(dropout_loss(u, v, 0.25).item<double>(), dropout, 1e-12);
+    EXPECT_NEAR(in_batch_loss(u, v, 0.25).item<double>(), dropout, 1e-12);
     EXPECT_NEAR(negative_location_loss(u, v, random, 2).item<double>(), negative, 1e-12);
 }
 
-TEST(Objectives, FullLossWithoutBackgroundLeavesItOut) {
+TEST(Objectives, FullLossFollowsItsFormula) {
     const Toy toy;
     const at::Tensor scores = at::linear(toy.embed(toy.places), toy.class_weight);
     double expected = 0;
@@ -158,11 +162,11 @@ TEST(Objectives, FullLossWithoutBackgroundLeavesItOut) {
             expected += (present ? -5 * std::log(p + 1e-5) : -std::log(1 - p + 1e-5)) / 12;
         }
     }
-    EXPECT_NEAR(full_loss(scores, toy.labels, {}, 5, 0).item<double>(), expected, 1e-12);
+    EXPECT_NEAR(full_loss(toy.scores(toy.places), toy.labels, 5).item<double>(), expected, 1e-12);
 }
 
 TEST(Objectives, CrossEntropyMixesInTheUniformTarget) {
-    const at::Tensor scores = at::tensor({1.0, 2.0, 4.0}, at::kDouble).view({1, 3});
+    const Scores scores = as_scores(at::tensor({1.0, 2.0, 4.0}, at::kDouble).view({1, 3}));
     const double total = std::log(std::exp(1.0) + std::exp(2.0) + std::exp(4.0));
     const at::Tensor label = at::tensor({1}, at::kLong);
     EXPECT_NEAR(cross_entropy_loss(scores, label, 0).item<double>(), total - 2, 1e-12);
@@ -175,7 +179,7 @@ TEST(Objectives, ZeroVectorsGiveFiniteLossesAndGradients) {
     embeddings[1].fill_(1);
     embeddings.requires_grad_(true);
     const at::Tensor u = normalize_rows(embeddings);
-    const at::Tensor loss = in_batch_loss(u, u, 0.1) + negative_location_loss(u, u, u, 0.1) + dropout_loss(u, u, 0.1);
+    const at::Tensor loss = in_batch_loss(u, u, 0.1) + negative_location_loss(u, u, u, 0.1) + in_batch_loss(u, u, 0.1);
     EXPECT_TRUE(std::isfinite(loss.item<double>()));
     EXPECT_EQ(u[0].abs().sum().item<double>(), 0);
     loss.backward();
@@ -184,7 +188,8 @@ TEST(Objectives, ZeroVectorsGiveFiniteLossesAndGradients) {
 
 TEST(Objectives, HopelessScoresStayBounded) {
     const at::Tensor scores = at::tensor({-1000.0f, 1000.0f}).view({1, 2}).requires_grad_(true);
-    const at::Tensor loss = full_loss(scores, at::tensor({0}, at::kLong), scores, 1, 1);
+    const at::Tensor loss =
+        full_loss(as_scores(scores), at::tensor({0}, at::kLong), 1) + background_loss(as_scores(scores));
     EXPECT_NEAR(loss.item<double>(), -1.5 * std::log(1e-5), 1e-3);
     loss.backward();
     EXPECT_TRUE(scores.grad().isfinite().all().item<bool>());
@@ -197,10 +202,10 @@ TEST(Objectives, StayOnTheDeviceOfTheirArguments) {
     const at::Tensor scores = at::empty({4, 3}, meta), labels = at::empty({4}, meta.dtype(at::kLong));
     const at::Tensor row = at::empty({4}, meta);
     for (const at::Tensor &loss :
-         {in_batch_loss(u, u, 1), symmetric_in_batch_loss(u, u, 1), dropout_loss(u, u, 1),
+         {in_batch_loss(u, u, 1),
           negative_location_loss(u, u, random, 1), nce_in_batch_loss(u, u), nce_negative_location_loss(u, random),
-          nce_positive_loss(u, u), l2_regression_loss(u, u), full_loss(scores, labels, scores, 3, 1),
-          observer_loss({row, row, scores, row}, labels, 3), cross_entropy_loss(scores, labels, 0.1)}) {
+          nce_positive_loss(u, u), l2_regression_loss(u, u), full_loss(as_scores(scores), labels, 3), background_loss(as_scores(scores)),
+          observer_loss({row, row, scores, row}, labels, 3), cross_entropy_loss(as_scores(scores), labels, 0.1)}) {
         EXPECT_TRUE(loss.is_meta());
         EXPECT_EQ(loss.dim(), 0);
     }

@@ -53,17 +53,19 @@ TEST(Random, PermutationsHoldEveryRowOnce) {
     EXPECT_TRUE(random.permutation(0).empty());
 }
 
-TEST(Random, DropoutMasksKeepTheMean) {
-    for (double drop : {0.1, 0.5, 0.95}) {
-        RandomStream random(3, RandomPurpose::dropout);
-        std::vector<float> mask(100003);  // not a multiple of four
-        random.fill_dropout_mask(mask.data(), mask.size(), drop);
-        const auto dropped = static_cast<double>(std::count(mask.begin(), mask.end(), 0.0f));
-        const double n = static_cast<double>(mask.size());
-        EXPECT_NEAR(dropped / n, drop, 4 * std::sqrt(drop * (1 - drop) / n));
-        const std::set<float> values(mask.begin(), mask.end());
-        EXPECT_EQ(values, (std::set<float>{0.0f, static_cast<float>(1 / (1 - drop))}));
+TEST(Random, CountedBitsAreHalfOnesAndDifferByKey) {
+    std::vector<uint64_t> words(10007), others(10007);
+    fill_with_bits(mix_bits(3, 4), words);
+    fill_with_bits(mix_bits(3, 5), others);
+    std::vector<double> ones(64);
+    int same = 0;
+    for (std::size_t i = 0; i < words.size(); ++i) {
+        for (std::size_t bit = 0; bit < 64; ++bit) ones[bit] += static_cast<double>((words[i] >> bit) & 1);
+        same += __builtin_popcountll(~(words[i] ^ others[i]));
     }
+    const double n = static_cast<double>(words.size());
+    for (double count : ones) EXPECT_NEAR(count / n, 0.5, 4 * 0.5 / std::sqrt(n));
+    EXPECT_NEAR(same / (64 * n), 0.5, 4 * 0.5 / std::sqrt(64 * n));
 }
 
 // Boxes of equal area: 10 of longitude by 10 of sin(latitude).
@@ -147,7 +149,8 @@ TEST(Negatives, ObservedAreRowsThatAreNotHeldOut) {
     Samples samples(data, ModelConfig(), at::TensorOptions(at::kCPU).dtype(at::kFloat));
     while (samples.encode_some()) continue;
     RandomStream random(7, RandomPurpose::negatives);
-    const at::Tensor drawn = samples.random_position_features(3000, NegativeSampler::observed, random);
+    const RandomPlaces places = samples.draw_places(3000, NegativeSampler::observed, random);
+    const at::Tensor drawn = samples.position_features(places, 0, 3000);
     std::vector<int> counts;
     for (int64_t row = 0; row < 4; ++row) {
         const at::Tensor features = samples.position_features({row});
