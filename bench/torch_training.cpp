@@ -2,6 +2,8 @@
 // objectives of training.py, over synthetic rows in memory.
 //
 //     torch_training [batch rows [threads [float32|bfloat16 [contrastive|supervised]]]]
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -74,5 +76,9 @@ int main(int count, char **arguments) {
     const double cpu = static_cast<double>(std::clock() - cpu_start) / CLOCKS_PER_SEC;
     const double per_cpu = static_cast<double>(rates.size() * rows.data.rows) / cpu;
     std::sort(rates.begin(), rates.end());
-    std::printf("batch %d, threads %d, %s: %.0f rows/s (%.0f to %.0f), %.0f a processor second, loss %.4f\n", batch, threads, bfloat16 ? "bfloat16" : "float32", rates[rates.size() / 2], rates.front(), rates.back(), per_cpu, loss);
+    rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    const csp::TrainingOptions options = options_of(batch, threads, bfloat16, supervised);
+    const auto estimate = csp::estimate_memory(options, static_cast<int64_t>(rows.data.rows), rows.data.image_dim, rows.data.class_count);
+    std::printf("batch %d, threads %d, %s: %.0f rows/s (%.0f to %.0f), %.0f a processor second, loss %.4f; %ld MB at most, estimated %ld MB\n", batch, threads, bfloat16 ? "bfloat16" : "float32", rates[rates.size() / 2], rates.front(), rates.back(), per_cpu, loss, usage.ru_maxrss >> 10, static_cast<long>(estimate >> 20));
 }

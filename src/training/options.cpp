@@ -346,7 +346,7 @@ const std::vector<Option> &table() {
          WordField{[] { return std::string("auto, cpu, cuda, cuda:N"); }, [](const Options &o) { return o.device; },
                    parse_device},
          "where to compute; auto: on a CUDA device if there is one"},
-        {"threads", "", IntegerField{FIELD(int, threads), 1, 1024}, "threads of LibTorch and BLAS"},
+        {"threads", "", IntegerField{FIELD(int, threads), 1, 1024}, "threads that share the rows of each batch"},
         {"precision", "",
          WordField{[] { return std::string("float32, bfloat16"); },
                    [](const Options &o) { return std::string(to_string(o.precision)); }, parse_precision},
