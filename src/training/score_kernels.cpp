@@ -94,13 +94,40 @@ CSP_INLINE double pick(T *scores, float *powers, int64_t n, int64_t target, doub
     return log_sum - (1 - smoothing) * own - smoothing * total(plain) / static_cast<double>(n);
 }
 
-// ell(1 - P) and its derivative by the score; of the score turned round they are those of ell(P).
+// ell(1 - P) = ln ratio, and its derivative by the score; of the score turned round they are those of ell(P). With
+// a = 1 + e^score, 1 - P is 1 / a: one division serves both.
 struct Absent {
-    float loss, derivative;
+    float ratio, derivative;
 };
 CSP_INLINE Absent tell_absent(float score) {
-    const float odds = exponential(score), no = 1.0f / (1.0f + odds), q = no + 1e-5f;
-    return {-logarithm(q), odds * no * no / q};
+    const float odds = exponential(score > 40.0f ? 40.0f : score), a = 1.0f + odds;
+    const float d = 1.0f / (a * (1.0f + 1e-5f * a));
+    return {a * a * d, odds * d};
+}
+
+// The sum of ell(1 - P). Ratios are 1e5 at most: the product of four is far from the end of float32, and has one
+// logarithm.
+template <class T>
+CSP_INLINE double tell_all_absent(T *scores, int64_t n, float weight, bool derive) {
+    constexpr int64_t run = 4 * parts;
+    float sums[parts] = {};
+    int64_t begin = 0;
+    for (; begin + run <= n; begin += run) {
+        float products[parts];
+        std::fill(products, products + parts, 1.0f);
+        in_parts(run, [&](int part, int64_t i) CSP_INLINED {
+            const Absent value = tell_absent(load(scores[begin + i]));
+            products[part] *= value.ratio;
+            if (derive) store(scores[begin + i], weight * value.derivative);
+        });
+        for (int part = 0; part < parts; ++part) sums[part] += logarithm(products[part]);
+    }
+    in_parts(n - begin, [&](int part, int64_t i) CSP_INLINED {
+        const Absent value = tell_absent(load(scores[begin + i]));
+        sums[part] += logarithm(value.ratio);
+        if (derive) store(scores[begin + i], weight * value.derivative);
+    });
+    return total(sums);
 }
 
 template <class T>
@@ -109,22 +136,14 @@ CSP_INLINE double tell(T *scores, int64_t n, int64_t target, double present, dou
     double corrected = 0;
     Absent own{0, 0};
     if (target >= 0) {
-        own = tell_absent(-load(scores[target]));
-        const float counted = tell_absent(load(scores[target])).loss;
-        corrected = static_cast<double>(weight_present * own.loss) - static_cast<double>(weight * counted);
+        const float score = load(scores[target]);
+        own = tell_absent(-score);
+        corrected = present * static_cast<double>(logarithm(own.ratio)) -
+                    absent * static_cast<double>(logarithm(tell_absent(score).ratio));
     }
-    float sums[parts] = {};
-    if (derive) {
-        in_parts(n, [&](int part, int64_t i) CSP_INLINED {
-            const Absent value = tell_absent(load(scores[i]));
-            sums[part] += value.loss;
-            store(scores[i], weight * value.derivative);
-        });
-        if (target >= 0) store(scores[target], -weight_present * own.derivative);
-    } else {
-        in_parts(n, [&](int part, int64_t i) CSP_INLINED { sums[part] += tell_absent(load(scores[i])).loss; });
-    }
-    return absent * total(sums) + corrected;
+    const double sum = derive ? tell_all_absent(scores, n, weight, true) : tell_all_absent(scores, n, weight, false);
+    if (derive && target >= 0) store(scores[target], -weight_present * own.derivative);
+    return absent * sum + corrected;
 }
 
 }  // namespace
