@@ -5,6 +5,7 @@
 #include "training_run.h"
 #include "training_settings.h"
 #include "training_worker.h"
+#include "tune_search.h"
 
 extern "C" {
 #include "access/xlog.h"
@@ -33,6 +34,10 @@ constexpr int64 wake_interval_ms = 1000;
 #define HAS_ENDED \
     "(r.state OPERATOR(pg_catalog.<>) ALL ('{queued, running}'::csp.run_state[]) OR " \
     "r.state OPERATOR(pg_catalog.=) 'running' AND NOT csp.run_is_alive(r.id))"
+
+// What a search has learned from its trials is theirs to tell until it ends.
+#define NOT_OF_A_RUNNING_SEARCH \
+    "NOT EXISTS (SELECT FROM csp.search s WHERE s.id OPERATOR(pg_catalog.=) r.search AND s.state OPERATOR(pg_catalog.=) 'running')"
 
 void lock_queue() {
     LOCKTAG tag;
@@ -155,10 +160,12 @@ void delete_old_runs() {
         return;
     CatalogOwnerIdentity owner;
     spi_execute("DELETE FROM csp.run d WHERE d.id OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT r.id FROM csp.run r WHERE " HAS_ENDED
-                " ORDER BY COALESCE(r.finished, r.started) DESC, r.id DESC OFFSET $1)) "
+                " AND " NOT_OF_A_RUNNING_SEARCH " ORDER BY COALESCE(r.finished, r.started) DESC, r.id DESC OFFSET $1)) "
                 // Asked again: by now it may have been resumed.
                 "AND d.state OPERATOR(pg_catalog.<>) 'queued' AND NOT csp.run_is_alive(d.id)",
                 SpiArguments().add(int64(csp_keep_runs)));
+    spi_execute("DELETE FROM csp.search s WHERE s.state OPERATOR(pg_catalog.<>) 'running' AND NOT EXISTS "
+                "(SELECT FROM csp.run r WHERE r.search OPERATOR(pg_catalog.=) s.id)");
 }
 
 int64 queue_position(int64 run) {
@@ -177,7 +184,7 @@ void wake_queue() {
         return;
     last = GetCurrentTimestamp();
     CatalogOwnerIdentity owner;
-    if (a_run_waits_in_vain())
+    if (a_run_waits_in_vain() || a_search_stands_still())
         start_queue_starter();
 }
 

@@ -1,7 +1,6 @@
 // Rungs of successive halving.
 #include "options_halving.h"
 
-#include <algorithm>
 #include <cstdint>
 
 namespace csp {
@@ -12,8 +11,6 @@ std::vector<int> plan_rungs(int trials, int reduction, int epochs) {
         sizes.push_back(sizes.back() / reduction);
     return sizes;
 }
-
-int longer_stage(const TrainingOptions &options) { return std::max(options.pretrain_epochs, options.epochs); }
 
 void scale_to_rung(TrainingOptions &options, int rung, int rungs, int reduction) {
     int64_t factor = 1;

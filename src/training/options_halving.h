@@ -12,9 +12,6 @@ namespace csp {
 // least one of them, since rungs of as many epochs would repeat each other.
 std::vector<int> plan_rungs(int trials, int reduction, int epochs);
 
-// The number of epochs of the longer stage.
-int longer_stage(const TrainingOptions &options);
-
 // Divides what decides how long a trial trains by reduction ^ (rungs - 1 - rung): epochs of both stages, at least one of a
 // stage that has any, and min_steps.
 void scale_to_rung(TrainingOptions &options, int rung, int rungs, int reduction);
