@@ -118,7 +118,7 @@ void finish(const RunningSearch &search) {
     if (best.count() == 1)
         return publish_winner(search, best.bigint(0, 1));
     std::string why = first_failure(search.id);
-    end_search(search.id, {"failed", "22000", "no trial of the search came to a value of " + search.metric,
+    end_search(search.id, {"failed", "22000", "no trial of the search has a " + search.metric,
                            why.empty() ? "All have ended, and no rows were held out to validate." : why,
                            why.empty() ? "Give more rows, or raise validation_fraction." : ""});
 }
