@@ -113,7 +113,7 @@ void note_limits(const Tuning &tuning) {
     if (drawn < std::size_t(tuning.trials))
         notice("the search has " + std::to_string(drawn) + " trials", "There are no more combinations of options to try.");
     if (tuning.request.parallel > csp_max_training_workers && drawn > std::size_t(csp_max_training_workers))
-        notice("at most " + std::to_string(csp_max_training_workers) + " trials are trained at a time",
+        notice("no more than " + std::to_string(csp_max_training_workers) + " of the trials are trained at a time",
                "That is what csp.max_training_workers allows.");
 }
 
