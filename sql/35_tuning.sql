@@ -141,6 +141,12 @@ COMMENT ON PROCEDURE csp_tune(text, text, text, text, text, jsonb, int, jsonb, i
     'trains a model with many combinations of options and deploys the best. model to label, options and wait: as csp_train has them. search: a JSON object of the options to try, each with a list of values or a range {"min", "max", "scale"}, scale "linear" or "log"; trials: how many combinations are drawn, by seed; parallel: trials that are under way at a time; metric: validation_top1 or validation_loss; method: random, or halving, which begins with few epochs and goes on with one in reduction trials. See csp.searches and csp.trials. Not inside a transaction block';
 REVOKE ALL ON PROCEDURE csp_tune(text, text, text, text, text, jsonb, int, jsonb, int, text, text, int, bigint, boolean, bigint) FROM PUBLIC;
 
+CREATE PROCEDURE csp_resume_search(search bigint, wait boolean DEFAULT true)
+    LANGUAGE C AS 'MODULE_PATHNAME', 'csp_resume_search';
+COMMENT ON PROCEDURE csp_resume_search(bigint, boolean) IS
+    'goes on with a search for options that has failed or been cancelled: trials of its rung that have not succeeded are tried again, from their checkpoints if they have any. wait: false returns at once. Only for members of the role that owns it. Not inside a transaction block';
+REVOKE ALL ON PROCEDURE csp_resume_search(bigint, boolean) FROM PUBLIC;
+
 CREATE FUNCTION csp_cancel_search(search bigint) RETURNS boolean
     LANGUAGE C VOLATILE STRICT AS 'MODULE_PATHNAME', 'csp_cancel_search';
 COMMENT ON FUNCTION csp_cancel_search(bigint) IS

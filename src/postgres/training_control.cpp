@@ -51,15 +51,14 @@ void give_up_resuming(int64 run) {
     mark_failed(run, {"failed", "53400", "no background worker was free to resume the training run", "", ""});
 }
 
-// A search that goes on has its trials do so by itself; one that has ended knows nothing to do with a trial.
+// A search has its trials go on by itself; one that has ended knows nothing to do with a trial.
 void require_no_trial(int64 run) {
     SpiRows rows = spi_execute("SELECT r.search FROM csp.run r WHERE r.id OPERATOR(pg_catalog.=) $1 AND r.search IS NOT NULL",
                                SpiArguments().add(run));
     if (rows.count() > 0)
         throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                        "training run " + std::to_string(run) + " is a trial of search " + std::to_string(rows.bigint(0, 1)),
-                       "A search has its trials go on by itself.",
-                       "To train with the options of a trial, give csp_train those that csp.trials tells.");
+                       "A search has its trials go on by itself.", "If it has ended, resume it with csp_resume_search.");
 }
 
 void resume(FunctionCallInfo fcinfo) {

@@ -4,8 +4,7 @@
 #include "advisory_lock.h"
 #include "spi.h"
 #include "training_queue.h"
-
-#include "../training/options_halving.h"
+#include "tune_trials.h"
 
 namespace csp::server {
 
@@ -31,17 +30,6 @@ std::string array_of(const std::vector<int> &values) {
 void insert_trial(int64 search, int32 trial, const std::string &options) {
     spi_execute("INSERT INTO csp.search_trial (search, trial, rung, options) VALUES ($1, $2, 1, $3::pg_catalog.jsonb)",
                 SpiArguments().add(search).add(trial).add(options));
-}
-
-TrainingOptions trial_options(const RunningSearch &search, int32 trial) {
-    TrainingOptions options = options_from_rows(spi_execute(
-        "SELECT o.key, pg_catalog.jsonb_typeof(o.value), o.value #>> '{}' FROM csp.search s "
-        "JOIN csp.search_trial t ON t.search OPERATOR(pg_catalog.=) s.id AND t.trial OPERATOR(pg_catalog.=) $2 "
-        "AND t.rung OPERATOR(pg_catalog.=) $3, LATERAL pg_catalog.jsonb_each(s.options OPERATOR(pg_catalog.||) t.options) o "
-        "WHERE s.id OPERATOR(pg_catalog.=) $1",
-        SpiArguments().add(search.id).add(trial).add(search.rung)));
-    scale_to_rung(options, search.rung - 1, int(search.rungs.size()), search.reduction);
-    return options;
 }
 
 std::vector<int64> ids(const SpiRows &rows) {
@@ -77,18 +65,17 @@ void delete_search(int64 search) {
     spi_execute("DELETE FROM csp.search WHERE id OPERATOR(pg_catalog.=) $1", SpiArguments().add(search));
 }
 
-std::optional<RunningSearch> lock_running_search(int64 search) {
+std::optional<Search> lock_search(int64 search) {
     LOCKTAG tag = advisory_lock(uint64(search), search_lock_class);
     server_call([&] { LockAcquire(&tag, ExclusiveLock, false, false); });
     CatalogOwnerIdentity owner;
     SpiRows rows = spi_execute("SELECT s.model, s.owner::pg_catalog.oid, s.metric, s.parallel, s.reduction, s.rungs::pg_catalog.text, "
-                               "s.rung, s.best_trial, s.best_rung FROM csp.search s "
-                               "WHERE s.id OPERATOR(pg_catalog.=) $1 AND s.state OPERATOR(pg_catalog.=) 'running' "
-                               "FOR UPDATE SKIP LOCKED",
+                               "s.rung, s.state OPERATOR(pg_catalog.=) 'running' FROM csp.search s "
+                               "WHERE s.id OPERATOR(pg_catalog.=) $1 FOR UPDATE SKIP LOCKED",
                                SpiArguments().add(search));
     if (rows.count() == 0)
         return std::nullopt;
-    RunningSearch found;
+    Search found;
     bool is_null;
     found.id = search;
     found.model = rows.text(0, 1);
@@ -98,8 +85,7 @@ std::optional<RunningSearch> lock_running_search(int64 search) {
     found.reduction = rows.integer(0, 5);
     found.rungs = integers_of(rows.text(0, 6));
     found.rung = rows.integer(0, 7);
-    found.best_trial = rows.integer(0, 8);
-    found.best_rung = rows.integer(0, 9);
+    found.is_running = DatumGetBool(rows.datum(0, 8, is_null));
     return found;
 }
 
@@ -110,6 +96,44 @@ std::vector<int64> searches_to_go_on_with() {
                            "AND t.state OPERATOR(pg_catalog.=) 'started') ORDER BY s.id"));
 }
 
+namespace {
+
+void require_best_model(int64 search) {
+    SpiRows rows = spi_execute("SELECT FROM csp.search s JOIN csp.search_trial t ON t.search OPERATOR(pg_catalog.=) s.id "
+                               "AND t.trial OPERATOR(pg_catalog.=) s.best_trial AND t.rung OPERATOR(pg_catalog.=) s.best_rung "
+                               "WHERE s.id OPERATOR(pg_catalog.=) $1 AND NOT EXISTS "
+                               "(SELECT FROM csp.trial_model m WHERE m.run OPERATOR(pg_catalog.=) t.run)",
+                               SpiArguments().add(search));
+    if (rows.count() > 0)
+        throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "search " + std::to_string(search) + " cannot be resumed any more",
+                       "The model of its best trial has been deleted with the trial's run: see csp.keep_runs.",
+                       "Begin a new one with csp_tune.");
+}
+
+}  // namespace
+
+SearchToResume reopen_search(int64 search) {
+    CatalogOwnerIdentity owner;
+    SpiRows rows = spi_execute("SELECT s.model, s.owner::pg_catalog.oid, s.state::pg_catalog.text FROM csp.search s "
+                               "WHERE s.id OPERATOR(pg_catalog.=) $1 FOR UPDATE",
+                               SpiArguments().add(search));
+    if (rows.count() == 0)
+        throw SqlError(ERRCODE_UNDEFINED_OBJECT, "search " + std::to_string(search) + " has been deleted");
+    bool is_null;
+    SearchToResume found{rows.text(0, 1), DatumGetObjectId(rows.datum(0, 2, is_null))};
+    std::string state = rows.text(0, 3);
+    if (state == "running" || state == "succeeded")
+        throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                       "search " + std::to_string(search) + (state == "running" ? " is " : " has ") + state,
+                       "Only a search that has failed or been cancelled can be resumed.");
+    spi_execute("UPDATE csp.search SET state = 'running', finished = NULL, sqlstate = NULL, message = NULL, detail = NULL, hint = NULL "
+                "WHERE id OPERATOR(pg_catalog.=) $1",
+                SpiArguments().add(search));
+    wait_for_trials_again(search);
+    require_best_model(search);
+    return found;
+}
+
 bool a_search_stands_still() {
     CatalogOwnerIdentity owner;
     SpiRows rows = spi_execute("SELECT FROM csp.search s WHERE s.state OPERATOR(pg_catalog.=) 'running' AND NOT EXISTS "
@@ -117,20 +141,6 @@ bool a_search_stands_still() {
                                "WHERE t.search OPERATOR(pg_catalog.=) s.id AND t.state OPERATOR(pg_catalog.=) 'started' "
                                "AND (r.state OPERATOR(pg_catalog.=) 'queued' OR csp.run_is_alive(r.id))) LIMIT 1");
     return rows.count() > 0;
-}
-
-int64 insert_trial_run(const RunningSearch &search, int32 trial) {
-    CatalogOwnerIdentity owner;
-    std::string options = options_to_json(trial_options(search, trial));
-    int64 run = spi_execute("INSERT INTO csp.run (model, owner, source, query, has_features, has_label, options, settings, search) "
-                            "SELECT s.model, s.owner, s.source, s.query, s.has_features, s.has_label, $2::pg_catalog.jsonb, "
-                            "s.settings, s.id FROM csp.search s WHERE s.id OPERATOR(pg_catalog.=) $1 RETURNING id",
-                            SpiArguments().add(search.id).add(options))
-                    .bigint(0, 1);
-    spi_execute("UPDATE csp.search_trial SET state = 'started', run = $4 WHERE search OPERATOR(pg_catalog.=) $1 "
-                "AND trial OPERATOR(pg_catalog.=) $2 AND rung OPERATOR(pg_catalog.=) $3",
-                SpiArguments().add(search.id).add(trial).add(search.rung).add(run));
-    return run;
 }
 
 RunFailure search_cancellation() { return {"cancelled", "57014", "search was cancelled", "", ""}; }
@@ -156,52 +166,6 @@ bool end_search(int64 search, const RunFailure &failure) {
         cancel_run(run);
     settle_trials(search);
     return true;
-}
-
-namespace {
-
-std::vector<StartedTrial> look_at_started_trials(int64 search) {
-    SpiRows rows = spi_execute("SELECT t.trial, t.rung, r.id, CASE WHEN r.id IS NULL THEN 'failed' "
-                               "WHEN r.state OPERATOR(pg_catalog.=) 'running' AND NOT csp.run_is_alive(r.id) THEN 'crashed' "
-                               "ELSE r.state::pg_catalog.text END, r.sqlstate, r.resumed "
-                               "FROM csp.search_trial t LEFT JOIN csp.run r ON r.id OPERATOR(pg_catalog.=) t.run "
-                               "WHERE t.search OPERATOR(pg_catalog.=) $1 AND t.state OPERATOR(pg_catalog.=) 'started' "
-                               "ORDER BY t.rung, t.trial",
-                               SpiArguments().add(search));
-    std::vector<StartedTrial> trials;
-    for (uint64 i = 0; i < rows.count(); ++i)
-        trials.push_back({rows.integer(i, 1), rows.integer(i, 2), rows.bigint(i, 3), rows.text(i, 4), rows.text(i, 5),
-                          rows.integer(i, 6)});
-    return trials;
-}
-
-}  // namespace
-
-// Between the statement's snapshot and its look at a run's lock the worker may have ended: a second look tells.
-std::vector<StartedTrial> started_trials(int64 search) {
-    CatalogOwnerIdentity owner;
-    std::vector<StartedTrial> trials = look_at_started_trials(search);
-    for (const StartedTrial &trial : trials)
-        if (trial.state == "crashed")
-            return look_at_started_trials(search);
-    return trials;
-}
-
-void record_trial_state(int64 search, const StartedTrial &trial, const std::string &state) {
-    CatalogOwnerIdentity owner;
-    spi_execute("UPDATE csp.search_trial SET state = $4 WHERE search OPERATOR(pg_catalog.=) $1 "
-                "AND trial OPERATOR(pg_catalog.=) $2 AND rung OPERATOR(pg_catalog.=) $3",
-                SpiArguments().add(search).add(trial.trial).add(trial.rung).add(state));
-}
-
-void settle_trials(int64 search) {
-    for (const StartedTrial &trial : started_trials(search))
-        if (!trial.goes_on())
-            record_trial_state(search, trial, trial.state);
-    CatalogOwnerIdentity owner;
-    spi_execute("DELETE FROM csp.trial_model m USING csp.run r WHERE r.id OPERATOR(pg_catalog.=) m.run "
-                "AND r.search OPERATOR(pg_catalog.=) $1",
-                SpiArguments().add(search));
 }
 
 }  // namespace csp::server

@@ -5,9 +5,11 @@
 #include "tune_steps.h"
 
 #include "spi.h"
-#include "tune_search.h"
+#include "tune_trials.h"
 #include "tune_winner.h"
 #include "worker_transactions.h"
+
+#include <algorithm>
 
 namespace csp::server {
 
@@ -15,23 +17,8 @@ namespace {
 
 constexpr int32 most_resumes = 3;  // of a trial that was interrupted: one that always brings down the server must end
 
-// The order of trials: the best first, from columns of csp.search_trial t and csp.search s. Of equal ones that of more
-// epochs, then the earlier one: so it does not depend on which has ended first.
-#define BEST_FIRST \
-    "CASE s.metric WHEN 'validation_top1' THEN OPERATOR(pg_catalog.-) t.value ELSE t.value END, t.validation_loss NULLS LAST, " \
-    "t.rung DESC, t.trial"
-
 // By a kill, a crash or a shutdown, not by its user or an error.
 bool was_interrupted(const StartedTrial &trial) { return trial.state == "crashed" || trial.sqlstate == "57P01"; }
-
-// The figures of the weights that the trial has ended with. NULL where no rows were held out.
-void record_value(int64 search, const StartedTrial &trial) {
-    spi_execute("UPDATE csp.search_trial t SET value = (m.metrics OPERATOR(pg_catalog.->>) s.metric)::pg_catalog.float8, "
-                "validation_loss = (m.metrics OPERATOR(pg_catalog.->>) 'validation_loss')::pg_catalog.float8 "
-                "FROM csp.search s, csp.trial_model m WHERE s.id OPERATOR(pg_catalog.=) $1 AND m.run OPERATOR(pg_catalog.=) $4 "
-                "AND t.search OPERATOR(pg_catalog.=) $1 AND t.trial OPERATOR(pg_catalog.=) $2 AND t.rung OPERATOR(pg_catalog.=) $3",
-                SpiArguments().add(search).add(trial.trial).add(trial.rung).add(trial.run));
-}
 
 // True if it goes on.
 bool look_after(int64 search, const StartedTrial &trial) {
@@ -41,9 +28,7 @@ bool look_after(int64 search, const StartedTrial &trial) {
         queue_again(trial.run);
         return true;
     }
-    if (trial.state == "succeeded")
-        record_value(search, trial);
-    record_trial_state(search, trial, trial.state);
+    record_end(search, trial);
     return false;
 }
 
@@ -55,52 +40,6 @@ int32 look_after_started_trials(int64 search) {
     return going_on;
 }
 
-// Keeps the model of the best trial so far and no other.
-void find_best(int64 search) {
-    spi_execute("UPDATE csp.search u SET (best_trial, best_rung) = (SELECT t.trial, t.rung FROM csp.search_trial t, csp.search s "
-                "WHERE s.id OPERATOR(pg_catalog.=) $1 AND t.search OPERATOR(pg_catalog.=) s.id AND t.value IS NOT NULL "
-                "ORDER BY " BEST_FIRST " LIMIT 1) WHERE u.id OPERATOR(pg_catalog.=) $1",
-                SpiArguments().add(search));
-    spi_execute("DELETE FROM csp.trial_model m USING csp.search_trial t, csp.search s WHERE s.id OPERATOR(pg_catalog.=) $1 "
-                "AND t.search OPERATOR(pg_catalog.=) s.id AND t.run OPERATOR(pg_catalog.=) m.run "
-                "AND t.state OPERATOR(pg_catalog.<>) 'started' AND (t.trial OPERATOR(pg_catalog.=) s.best_trial "
-                "AND t.rung OPERATOR(pg_catalog.=) s.best_rung) IS NOT TRUE",
-                SpiArguments().add(search));
-}
-
-// As many as may be under way; how many there were to begin.
-int32 queue_waiting_trials(const RunningSearch &search, int32 most) {
-    SpiRows rows = spi_execute("SELECT t.trial FROM csp.search_trial t WHERE t.search OPERATOR(pg_catalog.=) $1 "
-                               "AND t.rung OPERATOR(pg_catalog.=) $2 AND t.state OPERATOR(pg_catalog.=) 'waiting' "
-                               "ORDER BY t.trial LIMIT $3",
-                               SpiArguments().add(search.id).add(search.rung).add(int64(most)));
-    std::vector<int32> trials;
-    for (uint64 i = 0; i < rows.count(); ++i)
-        trials.push_back(rows.integer(i, 1));
-    for (int32 trial : trials)
-        insert_trial_run(search, trial);
-    return int32(trials.size());
-}
-
-// The best trials of a rung that has ended begin anew in the next, with its number of epochs: schedules, warm-up and the
-// order of rows depend on that number, so one that went on from its weights would not be the run of those options. False if there is
-// no next rung, or nobody to reach it.
-bool begin_next_rung(RunningSearch &search) {
-    if (search.rung == int32(search.rungs.size()))
-        return false;
-    SpiRows promoted = spi_execute(
-        "INSERT INTO csp.search_trial (search, trial, rung, options) "
-        "SELECT t.search, t.trial, t.rung OPERATOR(pg_catalog.+) 1, t.options FROM csp.search_trial t, csp.search s "
-        "WHERE s.id OPERATOR(pg_catalog.=) $1 AND t.search OPERATOR(pg_catalog.=) s.id AND t.rung OPERATOR(pg_catalog.=) s.rung "
-        "AND t.value IS NOT NULL ORDER BY " BEST_FIRST " LIMIT $2",
-        SpiArguments().add(search.id).add(int64(search.rungs[search.rung])));
-    if (promoted.count() == 0)
-        return false;
-    spi_execute("UPDATE csp.search SET rung = $2 WHERE id OPERATOR(pg_catalog.=) $1",
-                SpiArguments().add(search.id).add(++search.rung));
-    return true;
-}
-
 // What the first run said that did not end well.
 std::string first_failure(int64 search) {
     SpiRows rows = spi_execute("SELECT pg_catalog.format('Trial %s: %s.', t.trial, r.message) FROM csp.search_trial t "
@@ -110,7 +49,7 @@ std::string first_failure(int64 search) {
     return rows.count() == 0 ? std::string() : rows.text(0, 1);
 }
 
-void finish(const RunningSearch &search) {
+void finish(const Search &search) {
     SpiRows best = spi_execute("SELECT t.run FROM csp.search_trial t, csp.search s WHERE s.id OPERATOR(pg_catalog.=) $1 "
                                "AND t.search OPERATOR(pg_catalog.=) s.id AND t.trial OPERATOR(pg_catalog.=) s.best_trial "
                                "AND t.rung OPERATOR(pg_catalog.=) s.best_rung",
@@ -126,16 +65,16 @@ void finish(const RunningSearch &search) {
 }  // namespace
 
 void go_on_with_search(int64 id) {
-    std::optional<RunningSearch> search = lock_running_search(id);
-    if (!search) {
-        settle_trials(id);
+    std::optional<Search> search = lock_search(id);
+    if (!search)
         return;
-    }
+    if (!search->is_running)
+        return settle_trials(id);
     CatalogOwnerIdentity owner;
     int32 going_on = look_after_started_trials(id);
     find_best(id);
     do
-        going_on += queue_waiting_trials(*search, search->parallel - going_on);
+        going_on += queue_waiting_trials(*search, std::max(search->parallel - going_on, 0));
     while (going_on == 0 && begin_next_rung(*search));
     if (going_on == 0)
         finish(*search);

@@ -8,7 +8,7 @@ namespace csp::server {
 
 namespace {
 
-int64 insert_version(const RunningSearch &search, int64 run) {
+int64 insert_version(const Search &search, int64 run) {
     SpiRows rows = spi_execute(
         "INSERT INTO csp.model_version (model, version, options, configuration, metrics, provenance) "
         "SELECT s.model, " NEXT_VERSION("s.model") ", r.options, m.configuration, m.metrics, m.provenance OPERATOR(pg_catalog.||) "
@@ -36,7 +36,7 @@ void copy_weights(int64 run, int64 version) {
 
 }  // namespace
 
-void publish_winner(const RunningSearch &search, int64 run) {
+void publish_winner(const Search &search, int64 run) {
     CatalogOwnerIdentity owner;
     claim_model_name(search.model, search.owner);
     int64 version = insert_version(search, run);
@@ -46,7 +46,7 @@ void publish_winner(const RunningSearch &search, int64 run) {
     spi_execute("UPDATE csp.search SET state = 'succeeded', version = $2, finished = pg_catalog.clock_timestamp() "
                 "WHERE id OPERATOR(pg_catalog.=) $1",
                 SpiArguments().add(search.id).add(version));
-    settle_trials(search.id);  // the models of its trials are not needed any more
+    spi_execute("DELETE FROM csp.trial_model WHERE run OPERATOR(pg_catalog.=) $1", SpiArguments().add(run));
 }
 
 }  // namespace csp::server

@@ -9,6 +9,6 @@ namespace csp::server {
 
 // Deploys the weights that the run has left, as they are, and marks the search as succeeded, all in the current transaction.
 // Throws as require_model_rights.
-void publish_winner(const RunningSearch &search, int64 run);
+void publish_winner(const Search &search, int64 run);
 
 }  // namespace csp::server

@@ -125,8 +125,10 @@ SELECT csp_wait_search(1);
 DELETE FROM csp.search;
 \echo :SQLSTATE
 RESET ROLE;
-GRANT EXECUTE ON PROCEDURE csp_tune TO csp_test_tuner;
+GRANT EXECUTE ON PROCEDURE csp_tune, csp_resume_search TO csp_test_tuner;
 SET ROLE csp_test_tuner;
+CALL csp_resume_search(6);
+\echo :SQLSTATE
 CALL csp_tune('tuned', 'places', label => 'label', search => '{"dropout": [0.1]}');  -- another's model
 CALL csp_tune('theirs', 'SELECT * FROM places WHERE current_user = ''csp_test_tuner''', label => 'label', search => '{"dropout": [0.1]}', options => '{"epochs": 1, "frequencies": 4}');
 SELECT model, owner, state FROM csp.searches;

@@ -159,6 +159,26 @@ is(sql("SELECT state FROM csp.search WHERE model = 'impatient'"), 'cancelled', '
 is(sql("SELECT count(*) FROM csp.run WHERE model = 'impatient' AND state <> 'cancelled'"), '0', 'and so are its trials');
 no_worker_is_left('interrupted caller');
 
+# A search that was cancelled is resumed.
+$search = start('resumed', $long, ', trials => 3');
+until_true("SELECT count(*) = 1 FROM csp.searches WHERE id = $search AND done > 0");
+like(error_of("CALL csp_resume_search($search)"), qr/ERROR:  55000: search $search is running/, 'a search that goes on has nothing to resume');
+sql("SELECT csp_cancel_search($search)");
+no_worker_is_left('cancel');
+like(states($search), qr/succeeded/, 'a trial has ended, the search is cancelled');
+like(error_of("BEGIN; CALL csp_resume_search($search)"), qr/ERROR:  25001: csp_resume_search cannot run inside a transaction block/, 'not in a transaction block');
+sql("CALL csp_resume_search($search)");
+ends_the_same($search, 'resumed', 'resumed');
+is(sql("SELECT count(*) FROM csp.run WHERE search = $search"), '3', 'with the runs that it had');
+like(error_of("CALL csp_resume_search($search)"), qr/ERROR:  55000: search $search has succeeded/, 'nor has one that has succeeded');
+like(error_of('CALL csp_resume_search(987654)'), qr/ERROR:  42704/, 'nor one that is not there');
+$search = start('unresumed', $long, ', trials => 3');
+until_true("SELECT count(*) = 1 FROM csp.searches WHERE id = $search AND done > 0");
+sql("SELECT csp_cancel_search($search)");
+no_worker_is_left('cancel');
+sql("DELETE FROM csp.run WHERE id = (SELECT best_run FROM csp.searches WHERE id = $search)");
+like(error_of("CALL csp_resume_search($search)"), qr/ERROR:  55000: search $search cannot be resumed any more/, 'without the best model so far it cannot be resumed');
+
 # A trial that always brings down the server ends.
 $search = start('fatal', $endless, ', trials => 1');
 my $run = sql("SELECT run FROM csp.trials WHERE search = $search");
@@ -218,12 +238,16 @@ sql('ALTER TABLE moved RENAME TO places');
 sql('CREATE ROLE tuner LOGIN; GRANT EXECUTE ON PROCEDURE csp_tune TO tuner; GRANT SELECT ON places TO tuner');
 $search = sql('SET ROLE tuner; ' . tune('taken', $long, ', trials => 2, wait => false'));
 under_way($search);
-sql("CALL csp_train('taken', 'places', 'geom', 'features', options => $short, wait => false)");
 sql("SELECT csp_import('taken', csp_export('whole'))");
 is(waits($search), 'failed', 'a search whose name is taken by another fails');
 is(sql("SELECT sqlstate, message FROM csp.searches WHERE id = $search"), '42501|must be owner of model "taken"', 'and says why');
-is(sql('SELECT count(*) FROM csp.trial_model'), '0', 'no model of a trial is left');
 no_worker_is_left('name taken');
+$run = sql("SELECT best_run FROM csp.searches WHERE id = $search");
+is(sql('SELECT string_agg(run::text, \',\') FROM csp.trial_model'), $run, 'it keeps the model of its best trial');
+sql("DELETE FROM csp.model_version WHERE model = 'taken'; DELETE FROM csp.model WHERE name = 'taken'");
+sql("CALL csp_resume_search($search)");
+is(sql("SELECT state, best_run FROM csp.searches WHERE id = $search"), "succeeded|$run", 'and deploys it when it is resumed');
+is(sql("SELECT owner FROM csp.models WHERE name = 'taken'") . sql('SELECT count(*) FROM csp.trial_model'), 'tuner0', 'for the role that began it');
 
 # A dump of a search that goes on: the copy goes on with it when it is looked at.
 $search = start('dumped', $long, ', trials => 3');
