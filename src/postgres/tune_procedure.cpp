@@ -111,7 +111,7 @@ void plan_trials(Tuning &tuning) {
 void note_limits(const Tuning &tuning) {
     const std::size_t drawn = tuning.request.trials.size();
     if (drawn < std::size_t(tuning.trials))
-        notice("the search has " + std::to_string(drawn) + " trials", "There are no more combinations of options to try.");
+        notice("the search has only " + std::to_string(drawn) + (drawn == 1 ? " trial" : " trials"), "There are no more combinations of options to try.");
     if (tuning.request.parallel > csp_max_training_workers && drawn > std::size_t(csp_max_training_workers))
         notice("no more than " + std::to_string(csp_max_training_workers) + " of the trials are trained at a time",
                "That is what csp.max_training_workers allows.");

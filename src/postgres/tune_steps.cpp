@@ -40,13 +40,17 @@ int32 look_after_started_trials(int64 search) {
     return going_on;
 }
 
-// What the first run said that did not end well.
-std::string first_failure(int64 search) {
-    SpiRows rows = spi_execute("SELECT pg_catalog.format('Trial %s: %s.', t.trial, r.message) FROM csp.search_trial t "
+// With the error of the first trial that has one.
+RunFailure failure_of_all(const Search &search) {
+    const std::string message = "no trial of the search has a " + search.metric;
+    SpiRows rows = spi_execute("SELECT r.sqlstate, pg_catalog.format('Trial %s: %s.', t.trial, r.message), r.hint FROM csp.search_trial t "
                                "JOIN csp.run r ON r.id OPERATOR(pg_catalog.=) t.run WHERE t.search OPERATOR(pg_catalog.=) $1 "
                                "AND r.message IS NOT NULL ORDER BY t.rung, t.trial LIMIT 1",
-                               SpiArguments().add(search));
-    return rows.count() == 0 ? std::string() : rows.text(0, 1);
+                               SpiArguments().add(search.id));
+    if (rows.count() == 1)
+        return {"failed", rows.text(0, 1), message, rows.text(0, 2), rows.text(0, 3)};
+    return {"failed", "22000", message, "All have ended, and no rows were held out to validate.",
+            "Give more rows, or raise validation_fraction."};
 }
 
 void finish(const Search &search) {
@@ -55,11 +59,9 @@ void finish(const Search &search) {
                                "AND t.rung OPERATOR(pg_catalog.=) s.best_rung",
                                SpiArguments().add(search.id));
     if (best.count() == 1)
-        return publish_winner(search, best.bigint(0, 1));
-    std::string why = first_failure(search.id);
-    end_search(search.id, {"failed", "22000", "no trial of the search has a " + search.metric,
-                           why.empty() ? "All have ended, and no rows were held out to validate." : why,
-                           why.empty() ? "Give more rows, or raise validation_fraction." : ""});
+        publish_winner(search, best.bigint(0, 1));
+    else
+        end_search(search.id, failure_of_all(search));
 }
 
 }  // namespace

@@ -274,6 +274,12 @@ for my $how ('DROP EXTENSION', 'DROP DATABASE') {
 	no_worker_is_left($how);
 }
 
+# A single worker is free: the logical replication launcher has the other.
+$node->append_conf('postgresql.conf', 'max_worker_processes = 2');
+$node->restart;
+sql(tune('single', $short, ', trials => 3'));
+is(sql("SELECT state, trials, done FROM csp.searches WHERE model = 'single'"), 'succeeded|3|3', 'a single free worker does one trial after the other');
+
 # No worker at all.
 my $searches = sql('SELECT count(*) FROM csp.search');
 $node->append_conf('postgresql.conf', 'max_worker_processes = 0');
