@@ -35,7 +35,7 @@ constexpr int64 wake_interval_ms = 1000;
     "(r.state OPERATOR(pg_catalog.<>) ALL ('{queued, running}'::csp.run_state[]) OR " \
     "r.state OPERATOR(pg_catalog.=) 'running' AND NOT csp.run_is_alive(r.id))"
 
-// What a search has learned from its trials is theirs to tell until it ends.
+// What came of the trials of a search is told by their runs until it ends.
 #define NOT_OF_A_RUNNING_SEARCH \
     "NOT EXISTS (SELECT FROM csp.search s WHERE s.id OPERATOR(pg_catalog.=) r.search AND s.state OPERATOR(pg_catalog.=) 'running')"
 

@@ -36,8 +36,8 @@ void delete_old_runs();
 // The place in the queue, from 1; 0 for a run that is not queued. Needs an active SPI connection.
 int64 queue_position(int64 run);
 
-// If a queued run could begin and nobody is about to start it, or a search stands still, has a background process see to it. At most once in a while for
-// each session; needs an active SPI connection, writes nothing.
+// If a queued run could begin and nobody is about to start it, or a search stands still, has a background process see to it.
+// At most once in a while for each session; needs an active SPI connection, writes nothing.
 void wake_queue();
 
 // Ends a queued run as cancelled, or asks the worker of a running one to. False if it is neither. Needs an active SPI connection.

@@ -1,4 +1,4 @@
-// Arguments of csp_train and csp_tune.
+// The first arguments of csp_train and csp_tune.
 #include "training_request.h"
 
 #include "guard.h"

@@ -41,7 +41,7 @@ std::vector<std::string> read_settings(int64 run) {
 }
 
 TrainingOptions read_options(int64 run) {
-    return options_from_rows(spi_execute("SELECT o.key, pg_catalog.jsonb_typeof(o.value), o.value #>> '{}' "
+    return options_from_rows(spi_execute("SELECT o.key, pg_catalog.jsonb_typeof(o.value), o.value OPERATOR(pg_catalog.#>>) '{}' "
                                          "FROM csp.run r, LATERAL pg_catalog.jsonb_each(r.options) o "
                                          "WHERE r.id OPERATOR(pg_catalog.=) $1",
                                          SpiArguments().add(run)));

@@ -97,8 +97,11 @@ void plan_trials(Tuning &tuning) {
     SearchRequest &request = tuning.request;
     const TrialData data = trial_data(request.run.query, request.run.options, tuning.space);
     request.metric = choose_metric(tuning.metric, data, request.run.options, tuning.space);
-    const std::vector<TrialOptions> trials = draw_trials(tuning.space, tuning.fixed, tuning.trials, tuning.seed,
-                                                         [&](const TrainingOptions &options) { check_trial(options, data); });
+    const auto check = [&](const TrainingOptions &options) {
+        check_for_interrupts();  // a space of hardly any valid trials is long drawn from
+        check_trial(options, data);
+    };
+    const std::vector<TrialOptions> trials = draw_trials(tuning.space, tuning.fixed, tuning.trials, tuning.seed, check);
     int epochs = INT_MAX;
     for (const TrialOptions &trial : trials) {
         request.trials.push_back(trial_json(trial));

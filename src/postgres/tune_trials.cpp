@@ -12,12 +12,13 @@ namespace {
 // The order of trials: the best first, from columns of csp.search_trial t and csp.search s. Of equal ones that of more
 // epochs, then the earlier one: so it does not depend on which has ended first.
 #define BEST_FIRST \
-    "CASE s.metric WHEN 'validation_top1' THEN OPERATOR(pg_catalog.-) t.value ELSE t.value END, t.validation_loss NULLS LAST, " \
+    "CASE WHEN s.metric OPERATOR(pg_catalog.=) 'validation_top1' THEN OPERATOR(pg_catalog.-) t.value ELSE t.value END, " \
+    "t.validation_loss NULLS LAST, " \
     "t.rung DESC, t.trial"
 
 TrainingOptions trial_options(const Search &search, int32 trial) {
     TrainingOptions options = options_from_rows(spi_execute(
-        "SELECT o.key, pg_catalog.jsonb_typeof(o.value), o.value #>> '{}' FROM csp.search s "
+        "SELECT o.key, pg_catalog.jsonb_typeof(o.value), o.value OPERATOR(pg_catalog.#>>) '{}' FROM csp.search s "
         "JOIN csp.search_trial t ON t.search OPERATOR(pg_catalog.=) s.id AND t.trial OPERATOR(pg_catalog.=) $2 "
         "AND t.rung OPERATOR(pg_catalog.=) $3, LATERAL pg_catalog.jsonb_each(s.options OPERATOR(pg_catalog.||) t.options) o "
         "WHERE s.id OPERATOR(pg_catalog.=) $1",
