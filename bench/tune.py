@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Two trials of csp_tune at a time, beside one after the other, in turns: the same search, the same trials, as ratios of
 the time that the searches take. Run by hand against a server with csp_ext and the sample data (data/load.sql), whose
-csp.max_training_workers is 2 or more; on a machine whose two cores do nothing else.
+csp.max_training_workers is 2 or more; on a machine whose cores do nothing else.
 
     bench/tune.py [quick]
 """

@@ -15,6 +15,7 @@ CREATE TABLE csp.search (
     metric text NOT NULL,
     parallel int NOT NULL,
     trials int NOT NULL,
+    seed bigint NOT NULL,                   -- that they were drawn with
     reduction int NOT NULL,
     rungs int[] NOT NULL,                   -- trials in each
     rung int NOT NULL DEFAULT 1,            -- that is under way
@@ -97,7 +98,7 @@ COMMENT ON FUNCTION csp.current_search_state(csp.search) IS
 CREATE VIEW csp.searches WITH (security_invoker = true) AS
     SELECT s.id, s.model, v.version, csp.current_search_state(s) AS state, s.method, s.metric, s.trials,
            t.runs, t.done, b.value AS best_value, s.best_trial, b.run AS best_run, b.options AS best_options,
-           s.parallel, s.owner, s.source, s.search, s.options, s.created, t.started, s.finished,
+           s.parallel, s.owner, s.source, s.search, s.options, s.seed, s.created, t.started, s.finished,
            s.sqlstate, s.message, s.detail, s.hint
     FROM csp.search s LEFT JOIN csp.model_version v ON v.id = s.version
          LEFT JOIN csp.search_trial b ON b.search = s.id AND b.trial = s.best_trial AND b.rung = s.best_rung,

@@ -52,7 +52,8 @@ void resume_search(FunctionCallInfo fcinfo) {
     require_login(found.owner);
     require_model_rights(found.model, found.owner);
     go_on_with_search(search);
-    commit_and_start(0, [&] { end_search(search, {"failed", "53400", "no background worker was free to resume the search", "", ""}); });
+    const RunFailure no_worker{"failed", "53400", "no background worker was free to resume the search", "", ""};
+    commit_and_start(0, [&] { end_search(search, no_worker); });
     if (wait)
         wait_for_search(search);
     server_call([] { SPI_finish(); });

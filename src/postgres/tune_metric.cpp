@@ -21,8 +21,9 @@ void require_comparable_losses(const TrialData &data, const SearchSpace &space) 
         if (searches(space, name))
             throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "trials of different " + name + " cannot be compared by validation_loss",
                            "The option changes what that loss measures.",
-                           data.supervised ? "Use metric validation_top1, or leave the option out of search."
-                                           : "Give label, so that trials are compared by validation_top1, or leave the option out of search.");
+                           std::string(data.supervised ? "Use metric validation_top1"
+                                                       : "Give label, so that trials are compared by validation_top1") +
+                               ", or leave the option out of search.");
 }
 
 }  // namespace

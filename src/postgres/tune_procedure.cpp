@@ -67,7 +67,6 @@ struct Tuning {
     std::vector<OptionValue> fixed;
     std::string metric;
     int32 trials;
-    int64 seed;
     bool wait;
 };
 
@@ -88,7 +87,7 @@ Tuning tuning_from_arguments(FunctionCallInfo fcinfo) {
     if (tuning.request.method != "random" && tuning.request.method != "halving")
         throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "unknown method \"" + tuning.request.method + "\"", {},
                        "Use one of: random, halving.");
-    tuning.seed = PG_ARGISNULL(arg_seed) ? 0 : PG_GETARG_INT64(arg_seed);
+    tuning.request.seed = PG_ARGISNULL(arg_seed) ? 0 : PG_GETARG_INT64(arg_seed);
     tuning.wait = PG_ARGISNULL(arg_wait) || PG_GETARG_BOOL(arg_wait);
     return tuning;
 }
@@ -101,7 +100,7 @@ void plan_trials(Tuning &tuning) {
         check_for_interrupts();  // a space of hardly any valid trials is long drawn from
         check_trial(options, data);
     };
-    const std::vector<TrialOptions> trials = draw_trials(tuning.space, tuning.fixed, tuning.trials, tuning.seed, check);
+    const std::vector<TrialOptions> trials = draw_trials(tuning.space, tuning.fixed, tuning.trials, request.seed, check);
     int epochs = INT_MAX;
     for (const TrialOptions &trial : trials) {
         request.trials.push_back(trial_json(trial));
@@ -114,7 +113,8 @@ void plan_trials(Tuning &tuning) {
 void note_limits(const Tuning &tuning) {
     const std::size_t drawn = tuning.request.trials.size();
     if (drawn < std::size_t(tuning.trials))
-        notice("the search has only " + std::to_string(drawn) + (drawn == 1 ? " trial" : " trials"), "There are no more combinations of options to try.");
+        notice("the search has only " + std::to_string(drawn) + (drawn == 1 ? " trial" : " trials"),
+               "There are no more combinations of options to try.");
     if (tuning.request.parallel > csp_max_training_workers && drawn > std::size_t(csp_max_training_workers))
         notice("no more than " + std::to_string(csp_max_training_workers) + " of the trials are trained at a time",
                "That is what csp.max_training_workers allows.");

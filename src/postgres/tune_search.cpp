@@ -1,4 +1,4 @@
-// Reading and writing of csp.search and csp.search_trial.
+// Reading and writing of csp.search.
 #include "tune_search.h"
 
 #include "advisory_lock.h"
@@ -47,12 +47,12 @@ int64 insert_search(const SearchRequest &request) {
     arguments.add(request.run.query.sql).add(request.run.query.has_features).add(request.run.query.has_label);
     arguments.add(request.search).add(request.options).add(TEXTARRAYOID, session_settings());
     arguments.add(request.method).add(request.metric).add(request.parallel).add(int32(request.trials.size()));
-    arguments.add(request.reduction).add(array_of(request.rungs));
+    arguments.add(request.reduction).add(array_of(request.rungs)).add(request.seed);
     CatalogOwnerIdentity owner;
     int64 search =
         spi_execute("INSERT INTO csp.search (model, owner, source, query, has_features, has_label, search, options, settings, "
-                    "method, metric, parallel, trials, reduction, rungs) VALUES ($1, $2, $3, $4, $5, $6, $7::pg_catalog.jsonb, "
-                    "$8::pg_catalog.jsonb, $9, $10, $11, $12, $13, $14, $15::pg_catalog.int4[]) RETURNING id",
+                    "method, metric, parallel, trials, reduction, rungs, seed) VALUES ($1, $2, $3, $4, $5, $6, $7::pg_catalog.jsonb, "
+                    "$8::pg_catalog.jsonb, $9, $10, $11, $12, $13, $14, $15::pg_catalog.int4[], $16) RETURNING id",
                     std::move(arguments))
             .bigint(0, 1);
     for (std::size_t i = 0; i < request.trials.size(); ++i)

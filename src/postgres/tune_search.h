@@ -14,6 +14,7 @@ struct SearchRequest {
     std::string search, options;  // JSON
     std::string method, metric;
     int32 parallel = 0, reduction = 0;
+    int64 seed = 0;
     std::vector<int> rungs;           // trials in each
     std::vector<std::string> trials;  // options of each, JSON
 };

@@ -43,7 +43,8 @@ int32 look_after_started_trials(int64 search) {
 // With the error of the first trial that has one.
 RunFailure failure_of_all(const Search &search) {
     const std::string message = "no trial of the search has a " + search.metric;
-    SpiRows rows = spi_execute("SELECT r.sqlstate, pg_catalog.format('Trial %s: %s.', t.trial, r.message), r.hint FROM csp.search_trial t "
+    SpiRows rows = spi_execute("SELECT r.sqlstate, pg_catalog.format('Trial %s: %s.', t.trial, r.message), r.hint "
+                               "FROM csp.search_trial t "
                                "JOIN csp.run r ON r.id OPERATOR(pg_catalog.=) t.run WHERE t.search OPERATOR(pg_catalog.=) $1 "
                                "AND r.message IS NOT NULL ORDER BY t.rung, t.trial LIMIT 1",
                                SpiArguments().add(search.id));

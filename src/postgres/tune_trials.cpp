@@ -154,7 +154,8 @@ void wait_for_trials_again(int64 search) {
     settle_trials(search);
     CatalogOwnerIdentity owner;
     if (!started_trials(search).empty())
-        throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "trials of search " + std::to_string(search) + " have not ended yet", {},
+        throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                       "trials of search " + std::to_string(search) + " have not ended yet", {},
                        "Wait a moment: view csp.trials tells.");
     spi_execute("UPDATE csp.search_trial t SET state = 'waiting' FROM csp.search s WHERE s.id OPERATOR(pg_catalog.=) $1 "
                 "AND t.search OPERATOR(pg_catalog.=) s.id AND t.rung OPERATOR(pg_catalog.=) s.rung "

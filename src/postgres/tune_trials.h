@@ -32,9 +32,9 @@ void find_best(int64 search);
 // had before the search was resumed. Returns how many there were.
 int32 queue_waiting_trials(const Search &search, int32 most);
 
-// The best trials of a rung that has ended begin anew in the next, with its number of epochs: schedules, warm-up and early stopping
-// go by that number, so a trial that went on from its weights would not be the run of its options. False if there is no next
-// rung, or nobody to reach it.
+// The best trials of a rung that has ended begin anew in the next, with its number of epochs: schedules and warm-up go by that
+// number, so a trial that went on from its weights would not be the run of its options. False if there is no next rung, or
+// nobody to reach it.
 bool begin_next_rung(Search &search);
 
 // Of a search that has ended: writes down how its trials have.

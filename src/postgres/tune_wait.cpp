@@ -27,11 +27,12 @@ SearchState look_at(int64 search) {
         "(SELECT pg_catalog.count(*) FROM csp.search_trial t WHERE t.search OPERATOR(pg_catalog.=) s.id "
         "AND t.state OPERATOR(pg_catalog.<>) ALL ('{waiting, started}'::pg_catalog.text[])), "
         "(SELECT pg_catalog.sum(n) FROM pg_catalog.unnest(s.rungs) n)) OPERATOR(pg_catalog.||) "
-        "COALESCE((SELECT pg_catalog.format(', best %s %s in trial %s: %s', s.metric, pg_catalog.round(b.value::pg_catalog.numeric, 4), "
-        "b.trial, b.options) FROM csp.search_trial b WHERE b.search OPERATOR(pg_catalog.=) s.id "
+        "COALESCE((SELECT pg_catalog.format(', best %s %s in trial %s: %s', s.metric, "
+        "pg_catalog.round(b.value::pg_catalog.numeric, 4), b.trial, b.options) FROM csp.search_trial b WHERE b.search OPERATOR(pg_catalog.=) s.id "
         "AND b.trial OPERATOR(pg_catalog.=) s.best_trial AND b.rung OPERATOR(pg_catalog.=) s.best_rung), ''), "
         "EXISTS (SELECT FROM csp.search_trial t JOIN csp.run r ON r.id OPERATOR(pg_catalog.=) t.run "
-        "WHERE t.search OPERATOR(pg_catalog.=) s.id AND r.state OPERATOR(pg_catalog.=) 'running' AND csp.run_is_alive(r.id))::pg_catalog.text "
+        "WHERE t.search OPERATOR(pg_catalog.=) s.id AND r.state OPERATOR(pg_catalog.=) 'running' "
+        "AND csp.run_is_alive(r.id))::pg_catalog.text "
         "FROM csp.search s WHERE s.id OPERATOR(pg_catalog.=) $1",
         SpiArguments().add(search));
     if (rows.count() == 0)
