@@ -158,7 +158,7 @@ CREATE FUNCTION csp.catalog_changed() RETURNS trigger
 CREATE TRIGGER catalog_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON csp.model
     FOR EACH STATEMENT EXECUTE FUNCTION csp.catalog_changed();
 
--- Is the training worker of a run alive? Workers hold a lock for life.
+-- Is the training worker of a run alive? Workers hold a lock until the end of their run is recorded.
 CREATE FUNCTION csp.run_is_alive(run bigint) RETURNS boolean
     LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'csp_run_is_alive';
 COMMENT ON FUNCTION csp.run_is_alive(bigint) IS

@@ -25,8 +25,8 @@ struct QueueStarts {
 };
 QueueStarts start_queued_runs(int64 own = 0);
 
-// The worker of a run: begins it, if it is still queued and may. Then the run is locked for the life of this process and
-// marked as running. As above.
+// The worker of a run: begins it, if it is still queued and may. Then the run is locked by this process and marked as
+// running. As above.
 bool begin_run(int64 run);
 
 // Deletes the runs that have ended, but for the last csp.keep_runs, with their figures and checkpoints, and searches that

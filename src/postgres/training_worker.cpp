@@ -1,6 +1,6 @@
 // The background worker of a training run, as a process.
 //
-// States: csp_train commits the run as queued; its worker locks it for life and marks it running before it
+// States: csp_train commits the run as queued; its worker locks it and marks it running before it
 // begins, so that a worker which dies leaves a run that says so. Whatever goes wrong is
 // recorded in the run; nothing is raised to the postmaster. Then the worker goes on with searches and starts the next run.
 #include "training_worker.h"
