@@ -83,6 +83,7 @@ CREATE TABLE csp.run (
     launched timestamptz,                                   -- while it is queued: when a worker was last started
     launches int NOT NULL DEFAULT 0,                        -- workers that were started and not heard of
     resumed int NOT NULL DEFAULT 0,                         -- how often
+    search bigint,                                          -- of which the run is a trial
     started timestamptz,
     checkpoint timestamptz,                                 -- when the last was written
     finished timestamptz,
@@ -157,7 +158,7 @@ CREATE FUNCTION csp.catalog_changed() RETURNS trigger
 CREATE TRIGGER catalog_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON csp.model
     FOR EACH STATEMENT EXECUTE FUNCTION csp.catalog_changed();
 
--- Is the training worker of a run alive? Workers hold a lock for life.
+-- Is the training worker of a run alive? Workers hold a lock until the end of their run is recorded.
 CREATE FUNCTION csp.run_is_alive(run bigint) RETURNS boolean
     LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'csp_run_is_alive';
 COMMENT ON FUNCTION csp.run_is_alive(bigint) IS
@@ -172,7 +173,8 @@ COMMENT ON FUNCTION csp.wake_queue() IS
 -- A process that is killed cannot say so: its run stays 'running' in the table.
 CREATE FUNCTION csp.current_state(run csp.run) RETURNS csp.run_state
     LANGUAGE SQL VOLATILE PARALLEL RESTRICTED
-    RETURN CASE WHEN run.state = 'running' AND NOT csp.run_is_alive(run.id) THEN 'crashed'
+    RETURN CASE WHEN run.state = 'running' AND NOT csp.run_is_alive(run.id)
+                     AND (run.search IS NULL OR csp.wake_queue()) THEN 'crashed'  -- its search goes on with it
                 WHEN run.state = 'queued' AND csp.wake_queue() THEN 'queued'
                 ELSE run.state END;
 COMMENT ON FUNCTION csp.current_state(csp.run) IS
@@ -205,9 +207,10 @@ CREATE VIEW csp.runs WITH (security_invoker = true) AS
            r.phase, r.epoch, r.epochs, r.batch, r.batches, r.loss, r.rows_per_second, r.rows_read, r.rows_skipped,
            r.rows_unlabelled, r.device, r.memory, r.memory_estimate, r.pid, r.owner, r.source, r.options, r.created, r.started, r.finished,
            r.resumed, r.checkpoint,
-           r.sqlstate, r.message, r.detail, r.hint
+           r.sqlstate, r.message, r.detail, r.hint, r.search
     FROM csp.run r LEFT JOIN csp.model_version v ON v.id = r.version;
 COMMENT ON VIEW csp.runs IS 'training runs: state, progress, and why a run failed';
+COMMENT ON COLUMN csp.runs.search IS 'search of which the run is a trial: see csp.searches';
 
 CREATE VIEW csp.progress WITH (security_invoker = true) AS
     SELECT r.id, r.model, r.state, CASE WHEN r.state = 'queued' THEN csp.queue_position(r.id) END AS queue_position,

@@ -141,8 +141,7 @@ std::string checked_model_file(const ModelContents &contents) {
 int64 insert_imported_version(const std::string &name, const ImportedFile &file, std::size_t size, Oid owner) {
     SpiRows rows = spi_execute(
         "INSERT INTO csp.model_version (model, version, configuration, options, provenance, metrics) "
-        "SELECT $1, 1 OPERATOR(pg_catalog.+) COALESCE((SELECT pg_catalog.max(v.version) FROM csp.model_version v "
-        "WHERE v.model OPERATOR(pg_catalog.=) $1), 0), $2::pg_catalog.jsonb, '{}'::pg_catalog.jsonb, "
+        "SELECT $1, " NEXT_VERSION("$1") ", $2::pg_catalog.jsonb, '{}'::pg_catalog.jsonb, "
         "pg_catalog.jsonb_build_object('imported_from', $3, 'bytes', $4, 'imported_by', "
         "$5::pg_catalog.regrole::pg_catalog.text), '{}'::pg_catalog.jsonb RETURNING id",
         SpiArguments().add(name).add(configuration_json(file.contents.config)).add(file.format).add(int64(size)).add(

@@ -15,6 +15,15 @@ namespace {
 
 constexpr std::size_t weights_part_size = 8 * 1024 * 1024;
 
+// statement: with the parameters id, part, data.
+void insert_in_parts(const char *statement, int64 id, const std::string &file) {
+    int32 part = 0;
+    for (std::size_t offset = 0; offset < file.size(); offset += weights_part_size, ++part) {
+        std::size_t size = std::min(weights_part_size, file.size() - offset);
+        spi_execute(statement, SpiArguments().add(id).add(part).add_bytes(file.data() + offset, size));
+    }
+}
+
 // JSON text of a number; null for what JSON has no number for.
 std::string json_number(double value) {
     if (!std::isfinite(value))
@@ -30,24 +39,85 @@ std::string metrics_json(const EpochMetrics &metrics) {
            ", \"validation_top1\": " + json_number(metrics.validation_top1) + "}";
 }
 
-int64 insert_version(int64 run, const StoredRun &stored, const TrainingRows &rows, const TrainedVersion &trained) {
+// $1 to $11: what the catalogue keeps of a trained model, besides what its run tells.
+SpiArguments description(int64 run, const TrainingRows &rows, const TrainedVersion &trained) {
     SpiArguments arguments;
-    arguments.add(stored.request.model).add(configuration_json(trained.model.config)).add(run);
-    arguments.add(metrics_json(trained.model.metrics)).add(int64(rows.classes.size()));
-    arguments.add(int64(rows.unlabelled)).add(int64(rows.skipped_location)).add(int64(rows.skipped_features));
+    arguments.add(run).add(configuration_json(trained.model.config)).add(metrics_json(trained.model.metrics));
+    arguments.add(int64(rows.classes.size())).add(int64(rows.unlabelled));
+    arguments.add(int64(rows.skipped_location)).add(int64(rows.skipped_features));
     arguments.add(trained.seconds).add(trained.device).add(trained.torch_version).add(trained.blas_name);
-    SpiRows result = spi_execute(
-        "INSERT INTO csp.model_version (model, version, configuration, options, provenance, metrics) "
-        "SELECT $1, 1 OPERATOR(pg_catalog.+) COALESCE((SELECT pg_catalog.max(v.version) FROM csp.model_version v "
-        "WHERE v.model OPERATOR(pg_catalog.=) $1), 0), $2::pg_catalog.jsonb, r.options, "
-        "pg_catalog.jsonb_build_object('run', r.id, 'source', r.source, 'query', r.query, 'rows', $5, "
-        "'rows_unlabelled', $6, 'rows_skipped_location', $7, 'rows_skipped_features', $8, 'seconds', $9, "
-        "'device', $10, 'libtorch', $11, 'blas', $12, 'trained_by', r.owner::pg_catalog.text), $4::pg_catalog.jsonb "
-        "FROM csp.run r WHERE r.id OPERATOR(pg_catalog.=) $3 RETURNING id",
-        std::move(arguments));
-    if (result.count() != 1)
+    return arguments;
+}
+
+// configuration, provenance, metrics
+#define DESCRIPTION \
+    "$2::pg_catalog.jsonb, pg_catalog.jsonb_build_object('run', r.id, 'source', r.source, 'query', r.query, 'rows', $4, " \
+    "'rows_unlabelled', $5, 'rows_skipped_location', $6, 'rows_skipped_features', $7, 'seconds', $8, " \
+    "'device', $9, 'libtorch', $10, 'blas', $11, 'trained_by', r.owner::pg_catalog.text), $3::pg_catalog.jsonb "
+
+void require_row(int64 run, const SpiRows &rows) {
+    if (rows.count() != 1)
         throw SqlError(ERRCODE_UNDEFINED_OBJECT, "training run " + std::to_string(run) + " has been deleted");
+}
+
+int64 insert_version(int64 run, const std::string &model, const TrainingRows &rows, const TrainedVersion &trained) {
+    SpiRows result = spi_execute(
+        "INSERT INTO csp.model_version (model, version, options, configuration, provenance, metrics) "
+        "SELECT $12, " NEXT_VERSION("$12") ", r.options, " DESCRIPTION
+        "FROM csp.run r WHERE r.id OPERATOR(pg_catalog.=) $1 RETURNING id",
+        description(run, rows, trained).add(model));
+    require_row(run, result);
     return result.bigint(0, 1);
+}
+
+Datum text_array(const std::vector<std::string> &texts) {
+    std::vector<Datum> elements;
+    for (const std::string &text : texts)
+        elements.push_back(server_call([&] { return CStringGetTextDatum(text.c_str()); }));
+    return server_call([&] {
+        return PointerGetDatum(construct_array(elements.data(), int(elements.size()), TEXTOID, -1, false, TYPALIGN_INT));
+    });
+}
+
+Datum bigint_array(const std::vector<int64_t> &numbers) {
+    std::vector<Datum> elements;
+    for (int64_t number : numbers)
+        elements.push_back(Int64GetDatum(number));
+    return server_call([&] {
+        return PointerGetDatum(construct_array(elements.data(), int(elements.size()), INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+    });
+}
+
+// Deploys nothing: its search decides whether it becomes a version.
+void keep_trial_model(int64 run, const TrainingRows &rows, const TrainedVersion &trained, const std::string &file) {
+    SpiArguments arguments = description(run, rows, trained);
+    arguments.add(TEXTARRAYOID, text_array(rows.labels)).add(INT8ARRAYOID, bigint_array(rows.label_rows));
+    require_row(run, spi_execute("INSERT INTO csp.trial_model (run, labels, label_rows, configuration, provenance, metrics) "
+                                 "SELECT r.id, $12, $13, " DESCRIPTION "FROM csp.run r WHERE r.id OPERATOR(pg_catalog.=) $1",
+                                 std::move(arguments)));
+    insert_in_parts("INSERT INTO csp.trial_weights (run, part, data) VALUES ($1, $2, $3)", run, file);
+}
+
+int64 publish_version(int64 run, const StoredRun &stored, const TrainingRows &rows, const TrainedVersion &trained,
+                      const std::string &file) {
+    claim_model_name(stored.request.model, stored.owner);
+    int64 version = insert_version(run, stored.request.model, rows, trained);
+    insert_weights(version, file);
+    insert_classes(version, rows.labels, rows.label_rows);
+    deploy_version(stored.request.model, version);
+    return version;
+}
+
+void mark_succeeded(int64 run, int64 version) {
+    SpiArguments arguments;
+    arguments.add(run);
+    if (version == 0)
+        arguments.add_null(INT8OID);
+    else
+        arguments.add(version);
+    spi_execute("UPDATE csp.run SET state = 'succeeded', phase = NULL, version = $2, "
+                "finished = pg_catalog.clock_timestamp() WHERE id OPERATOR(pg_catalog.=) $1",
+                std::move(arguments));
 }
 
 }  // namespace
@@ -64,12 +134,7 @@ std::string configuration_json(const ModelConfig &config) {
 }
 
 void insert_weights(int64 version, const std::string &file) {
-    int32 part = 0;
-    for (std::size_t offset = 0; offset < file.size(); offset += weights_part_size, ++part) {
-        std::size_t size = std::min(weights_part_size, file.size() - offset);
-        spi_execute("INSERT INTO csp.model_weights (version, part, data) VALUES ($1, $2, $3)",
-                    SpiArguments().add(version).add(part).add_bytes(file.data() + offset, size));
-    }
+    insert_in_parts("INSERT INTO csp.model_weights (version, part, data) VALUES ($1, $2, $3)", version, file);
 }
 
 void insert_classes(int64 version, const std::vector<std::string> &labels, const std::vector<int64_t> &rows) {
@@ -97,22 +162,17 @@ void deploy_version(const std::string &name, int64 version) {
                 SpiArguments().add(name).add(version));
 }
 
-int publish(int64 run, const StoredRun &stored, const TrainingRows &rows, const TrainedVersion &trained) {
+void publish(int64 run, const StoredRun &stored, const TrainingRows &rows, const TrainedVersion &trained) {
     std::string file = write_model(trained.model.config, rows.labels, trained.model.tensors);
 
     CatalogOwnerIdentity owner;
-    claim_model_name(stored.request.model, stored.owner);
-    int64 version = insert_version(run, stored, rows, trained);
-    insert_weights(version, file);
-    insert_classes(version, rows.labels, rows.label_rows);
-    deploy_version(stored.request.model, version);
+    int64 version = 0;
+    if (stored.search != 0)
+        keep_trial_model(run, rows, trained, file);
+    else
+        version = publish_version(run, stored, rows, trained, file);
     delete_checkpoint(run);
-    spi_execute("UPDATE csp.run SET state = 'succeeded', phase = NULL, version = $2, "
-                "finished = pg_catalog.clock_timestamp() WHERE id OPERATOR(pg_catalog.=) $1",
-                SpiArguments().add(run).add(version));
-    return spi_execute("SELECT v.version FROM csp.model_version v WHERE v.id OPERATOR(pg_catalog.=) $1",
-                       SpiArguments().add(version))
-        .integer(0, 1);
+    mark_succeeded(run, version);
 }
 
 }  // namespace csp::server

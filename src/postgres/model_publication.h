@@ -12,6 +12,11 @@ namespace csp::server {
 // after the other. Throws as require_model_rights.
 void claim_model_name(const std::string &name, Oid owner);
 
+// In SQL: the number of the next version of a model whose name is claimed.
+#define NEXT_VERSION(model) \
+    "1 OPERATOR(pg_catalog.+) COALESCE((SELECT pg_catalog.max(v.version) FROM csp.model_version v " \
+    "WHERE v.model OPERATOR(pg_catalog.=) " model "), 0)"
+
 // The configuration as a JSON object.
 std::string configuration_json(const ModelConfig &config);
 

@@ -7,7 +7,6 @@
 
 extern "C" {
 #include "utils/acl.h"
-#include "utils/fmgrprotos.h"
 }
 
 using namespace csp;
@@ -52,6 +51,16 @@ void give_up_resuming(int64 run) {
     mark_failed(run, {"failed", "53400", "no background worker was free to resume the training run", "", ""});
 }
 
+// A search has its trials go on by itself; one that has ended knows nothing to do with a trial.
+void require_no_trial(int64 run) {
+    SpiRows rows = spi_execute("SELECT r.search FROM csp.run r WHERE r.id OPERATOR(pg_catalog.=) $1 AND r.search IS NOT NULL",
+                               SpiArguments().add(run));
+    if (rows.count() > 0)
+        throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                       "training run " + std::to_string(run) + " is a trial of search " + std::to_string(rows.bigint(0, 1)),
+                       "A search has its trials go on by itself.", "If it has ended, resume it with csp_resume_search.");
+}
+
 void resume(FunctionCallInfo fcinfo) {
     require_session_that_can_train(fcinfo, "csp_resume");
     if (PG_ARGISNULL(0))
@@ -61,6 +70,7 @@ void resume(FunctionCallInfo fcinfo) {
 
     server_call([] { SPI_connect_ext(SPI_OPT_NONATOMIC); });
     require_membership(find_run(run));
+    require_no_trial(run);
     RunToResume found = queue_again(run);
     require_login(found.owner);
     require_model_rights(found.model, found.owner);
@@ -104,24 +114,9 @@ Datum csp_wait(PG_FUNCTION_ARGS) {
     return guard([&]() -> Datum {
         if (PG_ARGISNULL(0))
             PG_RETURN_NULL();
-        TimestampTz deadline = DT_NOEND;
-        if (!PG_ARGISNULL(1))
-            deadline = DatumGetTimestampTz(server_call([&] {
-                return DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(GetCurrentTimestamp()),
-                                           PG_GETARG_DATUM(1));
-            }));
-        VisibleRun run;
-        for (;;) {
-            run = with_spi([&] { return find_run(PG_GETARG_INT64(0)); });
-            if (!is_under_way(run) || GetCurrentTimestamp() >= deadline)
-                break;
-            sleep_on_latch(100);
-            check_for_interrupts();
-        }
-        Oid type = get_fn_expr_rettype(fcinfo->flinfo);
-        PG_RETURN_DATUM(server_call([&] {
-            return DirectFunctionCall2(enum_in, CStringGetDatum(run.state.c_str()), ObjectIdGetDatum(type));
-        }));
+        const std::string state = wait_for_state(
+            fcinfo, 1, [&] { return with_spi([&] { return find_run(PG_GETARG_INT64(0)).state; }); });
+        PG_RETURN_DATUM(run_state_datum(fcinfo, state));
     });
 }
 

@@ -43,21 +43,6 @@ void commit() {
                    "Wait until other workers have ended, or raise max_worker_processes and restart the server.");
 }
 
-// In a transaction of its own: the run, which is committed by then, keeps its place whatever happens here. Null if it
-// stays queued for now.
-BackgroundWorkerHandle *start_worker(int64 run, void (*give_up)(int64 run)) {
-    InterruptsHeld held;  // so that launch() can roll back: see wait_for_end
-    XactIsoLevel = XACT_READ_COMMITTED;  // a new transaction has begun, and no snapshot been taken
-    QueueStarts starts = start_queued_runs(run);
-    bool in_vain = starts.no_worker_free && starts.own_worker == nullptr && starts.under_way == 0;
-    if (in_vain)
-        give_up(run);
-    commit();
-    if (in_vain)
-        report_no_worker();
-    return starts.own_worker;
-}
-
 }  // namespace
 
 void require_login(Oid role) {
@@ -95,9 +80,22 @@ void require_session_that_can_train(FunctionCallInfo fcinfo, const std::string &
                        "SET transaction_read_only = off, or default_transaction_read_only = off.");
 }
 
-void launch(int64 run, bool wait, void (*give_up)(int64 run)) {
+BackgroundWorkerHandle *commit_and_start(int64 own, const std::function<void()> &give_up) {
     commit();
-    BackgroundWorkerHandle *worker = start_worker(run, give_up);
+    InterruptsHeld held;  // so that the caller can roll back: see wait_for_end
+    XactIsoLevel = XACT_READ_COMMITTED;  // a new transaction has begun, and no snapshot been taken
+    QueueStarts starts = start_queued_runs(own);
+    bool in_vain = starts.no_worker_free && starts.own_worker == nullptr && starts.under_way == 0;
+    if (in_vain)
+        give_up();
+    commit();
+    if (in_vain)
+        report_no_worker();
+    return starts.own_worker;
+}
+
+void launch(int64 run, bool wait, void (*give_up)(int64 run)) {
+    BackgroundWorkerHandle *worker = commit_and_start(run, [&] { give_up(run); });
     if (!wait) {
         if (worker != nullptr)
             wait_for_start(worker, run);

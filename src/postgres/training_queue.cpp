@@ -5,6 +5,7 @@
 #include "training_run.h"
 #include "training_settings.h"
 #include "training_worker.h"
+#include "tune_search.h"
 
 extern "C" {
 #include "access/xlog.h"
@@ -33,6 +34,10 @@ constexpr int64 wake_interval_ms = 1000;
 #define HAS_ENDED \
     "(r.state OPERATOR(pg_catalog.<>) ALL ('{queued, running}'::csp.run_state[]) OR " \
     "r.state OPERATOR(pg_catalog.=) 'running' AND NOT csp.run_is_alive(r.id))"
+
+// What came of the trials of a search is told by their runs until it ends.
+#define NOT_OF_A_RUNNING_SEARCH \
+    "NOT EXISTS (SELECT FROM csp.search s WHERE s.id OPERATOR(pg_catalog.=) r.search AND s.state OPERATOR(pg_catalog.=) 'running')"
 
 void lock_queue() {
     LOCKTAG tag;
@@ -103,6 +108,16 @@ void forget_launches(int64 run) {
                 SpiArguments().add(run));
 }
 
+// The first of those that nobody is about to start. A hint: it may be too early for it, or the second.
+void start_first_queued_run() {
+    SpiRows rows = spi_execute("SELECT r.id, r.model, r.owner::pg_catalog.oid FROM csp.run r WHERE r.state OPERATOR(pg_catalog.=) 'queued' "
+                               "AND (" RECENTLY_LAUNCHED ") IS NOT TRUE ORDER BY r.queued, r.id LIMIT 1");
+    if (rows.count() == 0)
+        return;
+    bool is_null;
+    start_training_worker(rows.bigint(0, 1), rows.text(0, 2), DatumGetObjectId(rows.datum(0, 3, is_null)));
+}
+
 bool a_run_waits_in_vain() {
     SpiRows rows = spi_execute("SELECT FROM csp.run r WHERE r.state OPERATOR(pg_catalog.=) 'queued' AND (" RECENTLY_LAUNCHED ") IS NOT TRUE LIMIT 1");
     return rows.count() > 0 && runs_going_on() + runs_about_to_begin() < csp_max_training_workers;
@@ -155,10 +170,12 @@ void delete_old_runs() {
         return;
     CatalogOwnerIdentity owner;
     spi_execute("DELETE FROM csp.run d WHERE d.id OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT r.id FROM csp.run r WHERE " HAS_ENDED
-                " ORDER BY COALESCE(r.finished, r.started) DESC, r.id DESC OFFSET $1)) "
+                " AND " NOT_OF_A_RUNNING_SEARCH " ORDER BY COALESCE(r.finished, r.started) DESC, r.id DESC OFFSET $1)) "
                 // Asked again: by now it may have been resumed.
                 "AND d.state OPERATOR(pg_catalog.<>) 'queued' AND NOT csp.run_is_alive(d.id)",
                 SpiArguments().add(int64(csp_keep_runs)));
+    spi_execute("DELETE FROM csp.search s WHERE s.state OPERATOR(pg_catalog.<>) 'running' AND NOT EXISTS "
+                "(SELECT FROM csp.run r WHERE r.search OPERATOR(pg_catalog.=) s.id)");
 }
 
 int64 queue_position(int64 run) {
@@ -173,12 +190,20 @@ int64 queue_position(int64 run) {
 
 void wake_queue() {
     static TimestampTz last = 0;
+    static bool starter_was_last = false;
     if (RecoveryInProgress() || IsInParallelMode() || !TimestampDifferenceExceeds(last, GetCurrentTimestamp(), wake_interval_ms))
         return;
     last = GetCurrentTimestamp();
     CatalogOwnerIdentity owner;
-    if (a_run_waits_in_vain())
+    if (!a_run_waits_in_vain() && !a_search_stands_still())
+        return;
+    // Where a single worker of max_worker_processes is free the starter takes it, and cannot start another: so every second
+    // time the run's own is started.
+    starter_was_last = !starter_was_last;
+    if (starter_was_last)
         start_queue_starter();
+    else
+        start_first_queued_run();
 }
 
 bool cancel_run(int64 run) {

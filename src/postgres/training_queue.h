@@ -25,18 +25,19 @@ struct QueueStarts {
 };
 QueueStarts start_queued_runs(int64 own = 0);
 
-// The worker of a run: begins it, if it is still queued and may. Then the run is locked for the life of this process and
-// marked as running. As above.
+// The worker of a run: begins it, if it is still queued and may. Then the run is locked by this process and marked as
+// running. As above.
 bool begin_run(int64 run);
 
-// Deletes the runs that have ended, but for the last csp.keep_runs, with their figures and checkpoints. Models stay.
+// Deletes the runs that have ended, but for the last csp.keep_runs, with their figures and checkpoints, and searches that
+// have none left. Models stay. Runs of a search that goes on stay too.
 void delete_old_runs();
 
 // The place in the queue, from 1; 0 for a run that is not queued. Needs an active SPI connection.
 int64 queue_position(int64 run);
 
-// If a queued run could begin and nobody is about to start it, has a background process do so. At most once in a while for
-// each session; needs an active SPI connection, writes nothing.
+// If a queued run could begin and nobody is about to start it, or a search stands still, has a background process see to it.
+// At most once in a while for each session; needs an active SPI connection, writes nothing.
 void wake_queue();
 
 // Ends a queued run as cancelled, or asks the worker of a running one to. False if it is neither. Needs an active SPI connection.

@@ -21,14 +21,6 @@ namespace {
 // Fourth field of the advisory lock tag: the server's own functions use 1 and 2.
 constexpr uint16 run_lock_class = 0x6373;
 
-// JSON text of the options, as csp.run and csp.model_version store them.
-std::string options_to_json(const TrainingOptions &options) {
-    std::string json = "{";
-    for (const auto &[name, value] : list_options(options))
-        json += (json.size() > 1 ? ", " : "") + ("\"" + name + "\": " + value);
-    return json + "}";
-}
-
 SpiRows write(const char *sql, SpiArguments arguments) {
     CatalogOwnerIdentity owner;
     return spi_execute(sql, std::move(arguments));
@@ -37,15 +29,6 @@ SpiRows write(const char *sql, SpiArguments arguments) {
 std::string current_setting(const char *name) {
     const char *value = server_call([name] { return GetConfigOptionByName(name, nullptr, false); });
     return std::string(name) + "=" + value;
-}
-
-// A text[] with what the worker must set to see the source as the caller does.
-Datum settings_array() {
-    const std::string settings[] = {current_setting("search_path"), current_setting("csp.training_memory")};
-    return server_call([&] {
-        Datum elements[] = {CStringGetTextDatum(settings[0].c_str()), CStringGetTextDatum(settings[1].c_str())};
-        return PointerGetDatum(construct_array(elements, 2, TEXTOID, -1, false, TYPALIGN_INT));
-    });
 }
 
 std::vector<std::string> read_settings(int64 run) {
@@ -58,17 +41,37 @@ std::vector<std::string> read_settings(int64 run) {
 }
 
 TrainingOptions read_options(int64 run) {
-    SpiRows rows = spi_execute("SELECT o.key, pg_catalog.jsonb_typeof(o.value), o.value #>> '{}' "
-                               "FROM csp.run r, LATERAL pg_catalog.jsonb_each(r.options) o "
-                               "WHERE r.id OPERATOR(pg_catalog.=) $1",
-                               SpiArguments().add(run));
+    return options_from_rows(spi_execute("SELECT o.key, pg_catalog.jsonb_typeof(o.value), o.value OPERATOR(pg_catalog.#>>) '{}' "
+                                         "FROM csp.run r, LATERAL pg_catalog.jsonb_each(r.options) o "
+                                         "WHERE r.id OPERATOR(pg_catalog.=) $1",
+                                         SpiArguments().add(run)));
+}
+
+}  // namespace
+
+Datum session_settings() {
+    const std::string settings[] = {current_setting("search_path"), current_setting("csp.training_memory")};
+    return server_call([&] {
+        Datum elements[] = {CStringGetTextDatum(settings[0].c_str()), CStringGetTextDatum(settings[1].c_str())};
+        return PointerGetDatum(construct_array(elements, 2, TEXTOID, -1, false, TYPALIGN_INT));
+    });
+}
+
+std::string options_to_json(const TrainingOptions &options) {
+    std::string json = "{";
+    for (const auto &[name, value] : list_options(options))
+        json += (json.size() > 1 ? ", " : "") + ("\"" + name + "\": " + value);
+    return json + "}";
+}
+
+TrainingOptions options_from_rows(const SpiRows &rows) {
     std::vector<OptionValue> values;
     for (uint64 i = 0; i < rows.count(); ++i) {
         std::string type = rows.text(i, 2);
-        OptionKind kind = type == "number"    ? OptionKind::number
-                          : type == "boolean" ? OptionKind::boolean
-                          : type == "string"  ? OptionKind::text
-                                              : OptionKind::other;
+        OptionKind kind = type == "number"                       ? OptionKind::number
+                          : type == "boolean"                    ? OptionKind::boolean
+                          : type == "string" || type == "array"  ? OptionKind::text
+                                                                 : OptionKind::other;
         values.push_back({rows.text(i, 1), kind, rows.text(i, 3)});
     }
     TrainingOptions options;
@@ -76,13 +79,11 @@ TrainingOptions read_options(int64 run) {
     return options;
 }
 
-}  // namespace
-
 int64 insert_run(const RunRequest &request) {
     SpiArguments arguments;
     arguments.add(request.model).add(OIDOID, ObjectIdGetDatum(GetUserId())).add(request.source);
     arguments.add(request.query.sql).add(request.query.has_features).add(request.query.has_label);
-    arguments.add(options_to_json(request.options)).add(TEXTARRAYOID, settings_array());
+    arguments.add(options_to_json(request.options)).add(TEXTARRAYOID, session_settings());
     SpiRows rows = write("INSERT INTO csp.run (model, owner, source, query, has_features, has_label, options, settings) "
                          "VALUES ($1, $2, $3, $4, $5, $6, $7::pg_catalog.jsonb, $8) RETURNING id",
                          std::move(arguments));
@@ -91,7 +92,7 @@ int64 insert_run(const RunRequest &request) {
 
 std::optional<StoredRun> load_run(int64 run) {
     CatalogOwnerIdentity owner;
-    SpiRows rows = spi_execute("SELECT r.model, r.source, r.query, r.has_features, r.has_label, r.owner::pg_catalog.oid "
+    SpiRows rows = spi_execute("SELECT r.model, r.source, r.query, r.has_features, r.has_label, r.owner::pg_catalog.oid, r.search "
                                "FROM csp.run r WHERE r.id OPERATOR(pg_catalog.=) $1",
                                SpiArguments().add(run));
     if (rows.count() == 0)
@@ -104,6 +105,7 @@ std::optional<StoredRun> load_run(int64 run) {
     stored.request.query.has_features = DatumGetBool(rows.datum(0, 4, is_null));
     stored.request.query.has_label = DatumGetBool(rows.datum(0, 5, is_null));
     stored.owner = DatumGetObjectId(rows.datum(0, 6, is_null));
+    stored.search = rows.bigint(0, 7);
     stored.request.options = read_options(run);
     stored.request.query.has_date = !stored.request.options.observed_at.empty();
     stored.request.query.has_observer = !stored.request.options.observer.empty();
@@ -264,6 +266,12 @@ bool lock_run(int64 run) {
         pg_usleep(10000);
     }
     return false;
+}
+
+void unlock_run(int64 run) {
+    LOCKTAG tag = run_lock_tag(run);
+    own_run.reset();
+    server_call([&] { LockRelease(&tag, ExclusiveLock, true); });
 }
 
 bool run_is_alive(int64 run) {

@@ -5,6 +5,7 @@
 #include "pg.h"
 
 #include "../training/trainer.h"
+#include "spi.h"
 #include "training_rows.h"
 
 namespace csp::server {
@@ -20,11 +21,19 @@ struct RunRequest {
 // Adds a queued run owned by the current user; its settings are those of this session.
 int64 insert_run(const RunRequest &request);
 
+// A text[] of what a worker must set to see the source as this session does.
+Datum session_settings();
+
+// JSON text of the options, as csp.run and csp.model_version store them; and options from rows of a name, a jsonb_typeof and a text.
+std::string options_to_json(const TrainingOptions &options);
+TrainingOptions options_from_rows(const SpiRows &rows);
+
 // The run, its options and the settings to apply; nothing if it does not exist.
 struct StoredRun {
     RunRequest request;
     Oid owner = InvalidOid;
     std::vector<std::string> settings;  // name=value
+    int64 search = 0;                   // of which the run is a trial; 0: of none
 };
 std::optional<StoredRun> load_run(int64 run);
 
@@ -62,21 +71,23 @@ bool is_own_run(int64 run);
 // Within a catch block: what the exception says, as strings.
 RunFailure describe_failure();
 
-// Stores a trained model as a new version, deploys it and marks the run as succeeded, all in
-// the current transaction. Returns the version's number.
+// Stores a trained model as a new version and deploys it, or as the model of a trial, and marks the run as succeeded, all in
+// the current transaction.
 struct TrainedVersion {
     TrainedModel model;
     double seconds = 0;
     std::string device, torch_version, blas_name;
 };
-int publish(int64 run, const StoredRun &stored, const TrainingRows &rows, const TrainedVersion &trained);
+void publish(int64 run, const StoredRun &stored, const TrainingRows &rows, const TrainedVersion &trained);
 
 // Throws SqlError(insufficient_privilege) if a model of that name exists and `role` is not a
 // member of its owner; invalid_name for a name that no model can have.
 void require_model_rights(const std::string &model, Oid role);
 
-// The lock that a training worker holds for life, and whether somebody holds it. lock_run: false if another does.
+// The lock that a training worker holds until the end of its run is recorded, and whether somebody holds it. lock_run: false
+// if another does.
 bool lock_run(int64 run);
+void unlock_run(int64 run);
 bool run_is_alive(int64 run);
 
 }  // namespace csp::server

@@ -8,6 +8,7 @@
 extern "C" {
 #include "pgstat.h"
 #include "storage/latch.h"
+#include "utils/fmgrprotos.h"
 #if PG_VERSION_NUM >= 140000
 #include "utils/wait_event.h"
 #endif
@@ -104,10 +105,6 @@ void cancel_and_wait(int64 run) {
         sleep_on_latch(cancel_poll_milliseconds);
 }
 
-bool is_interrupt(const ServerError &error) {
-    return ERRCODE_TO_CATEGORY(error.data()->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION;
-}
-
 // Notices of the progress: at each new phase, and every other second.
 class Notices {
 public:
@@ -133,6 +130,32 @@ bool is_lost(const RunState &state, bool worker_stopped) {
 }
 
 }  // namespace
+
+bool is_interrupt(const ServerError &error) {
+    return ERRCODE_TO_CATEGORY(error.data()->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION;
+}
+
+std::string wait_for_state(FunctionCallInfo fcinfo, int timeout_argument, const std::function<std::string()> &look) {
+    TimestampTz deadline = DT_NOEND;
+    if (!PG_ARGISNULL(timeout_argument))
+        deadline = DatumGetTimestampTz(server_call([&] {
+            return DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(GetCurrentTimestamp()),
+                                       PG_GETARG_DATUM(timeout_argument));
+        }));
+    for (;;) {
+        std::string state = look();
+        if ((state != "queued" && state != "running") || GetCurrentTimestamp() >= deadline)
+            return state;
+        sleep_on_latch(poll_milliseconds);
+        check_for_interrupts();
+    }
+}
+
+Datum run_state_datum(FunctionCallInfo fcinfo, const std::string &state) {
+    Oid type = get_fn_expr_rettype(fcinfo->flinfo);
+    return server_call(
+        [&] { return DirectFunctionCall2(enum_in, CStringGetDatum(state.c_str()), ObjectIdGetDatum(type)); });
+}
 
 void sleep_on_latch(long milliseconds) {
     server_call([milliseconds] {

@@ -1,8 +1,8 @@
 // The background worker of a training run, as a process.
 //
-// States: csp_train commits the run as queued; its worker locks it for life and marks it running before it
+// States: csp_train commits the run as queued; its worker locks it and marks it running before it
 // begins, so that a worker which dies leaves a run that says so. Whatever goes wrong is
-// recorded in the run; nothing is raised to the postmaster. Then the worker starts the next.
+// recorded in the run; nothing is raised to the postmaster. Then the worker goes on with searches and starts the next run.
 #include "training_worker.h"
 
 #include "background_worker.h"
@@ -11,6 +11,7 @@
 #include "training_execution.h"
 #include "training_queue.h"
 #include "training_run.h"
+#include "tune_steps.h"
 #include "worker_transactions.h"
 
 extern "C" {
@@ -98,6 +99,7 @@ bool execute_run(int64 run) {
 
 void start_next_runs() {
     HOLD_INTERRUPTS();  // nobody else would
+    or_log("could not go on with searches", go_on_with_searches);
     or_log("could not start queued training runs", [] {
         if (ConfigReloadPending) {  // csp.max_training_workers may have changed while the run went on
             ConfigReloadPending = false;
@@ -152,8 +154,10 @@ void csp_training_worker_main(Datum) {
     const WorkerArguments arguments = worker_arguments();
     guard([&] {
         set_up_process(arguments, "csp_ext training run " + std::to_string(arguments.run));
-        if (execute_run(arguments.run))
-            start_next_runs();
+        if (!execute_run(arguments.run))
+            return;
+        unlock_run(arguments.run);  // it may be the next to begin again
+        start_next_runs();
     });
     proc_exit(0);
 }

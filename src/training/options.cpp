@@ -556,16 +556,24 @@ const char *to_string(Schedule value) {
     return "cosine";
 }
 
+namespace {
+
+OptionDescription describe(const Option &option) {
+    static const TrainingOptions defaults;
+    const std::vector<std::string> published = split(option.published_names);
+    return {option.name,        published.empty() ? "" : published.front(), type_text(option), value_text(option, defaults),
+            range_text(option), option.description};
+}
+
+}  // namespace
+
 std::vector<OptionDescription> describe_options() {
     std::vector<OptionDescription> descriptions;
-    const TrainingOptions defaults;
-    for (const Option &option : table()) {
-        const std::vector<std::string> published = split(option.published_names);
-        descriptions.push_back({option.name, published.empty() ? "" : published.front(), type_text(option),
-                                value_text(option, defaults), range_text(option), option.description});
-    }
+    for (const Option &option : table()) descriptions.push_back(describe(option));
     return descriptions;
 }
+
+OptionDescription describe_option(const std::string &name) { return describe(find_option(name)); }
 
 void set_option(TrainingOptions &options, const std::string &name, OptionKind kind, const std::string &value) {
     const Option &option = find_option(name);

@@ -104,6 +104,9 @@ struct OptionDescription {
 
 std::vector<OptionDescription> describe_options();
 
+// One option by its name or a published name. Throws Error(undefined_object) as set_option.
+OptionDescription describe_option(const std::string &name);
+
 // The kinds of a JSON scalar, as far as options go.
 enum class OptionKind { number, boolean, text, other };
 

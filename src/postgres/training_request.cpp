@@ -1,0 +1,35 @@
+// The first arguments of csp_train and csp_tune.
+#include "training_request.h"
+
+#include "guard.h"
+
+namespace csp::server {
+
+std::string text_or_empty(FunctionCallInfo fcinfo, int argument) {
+    if (PG_ARGISNULL(argument))
+        return {};
+    auto *value = server_call([&] { return PG_GETARG_TEXT_PP(argument); });
+    return std::string(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
+}
+
+RunRequest request_from_arguments(FunctionCallInfo fcinfo) {
+    if (PG_ARGISNULL(arg_model) || PG_ARGISNULL(arg_source))
+        throw SqlError(ERRCODE_NULL_VALUE_NOT_ALLOWED, "model and source must not be NULL");
+    RunRequest request;
+    request.model = text_or_empty(fcinfo, arg_model);
+    request.source = text_or_empty(fcinfo, arg_source);
+    return request;
+}
+
+void resolve_request(FunctionCallInfo fcinfo, RunRequest &request) {
+    require_model_rights(request.model, GetUserId());
+    request.query = resolve_training_query(
+        request.source, {text_or_empty(fcinfo, arg_location), text_or_empty(fcinfo, arg_features),
+                         text_or_empty(fcinfo, arg_label), request.options.observed_at, request.options.observer});
+    if (!request.query.has_features && !request.query.has_label)
+        throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "there is nothing to learn from",
+                       "Neither features nor label names a column.",
+                       "Give features for contrastive pre-training, label for supervised training, or both.");
+}
+
+}  // namespace csp::server
