@@ -2,6 +2,7 @@
 #include "training_run.h"
 
 #include "advisory_lock.h"
+#include "session_settings.h"
 #include "spi.h"
 #include "training_settings.h"
 
@@ -10,7 +11,6 @@
 extern "C" {
 #include "storage/lock.h"
 #include "utils/acl.h"
-#include "utils/guc.h"
 #include "utils/varlena.h"
 }
 
@@ -39,12 +39,28 @@ std::string current_setting(const char *name) {
     return std::string(name) + "=" + value;
 }
 
-// A text[] with what the worker must set to see the source as the caller does.
+// Of the caller's statement, or of what the worker writes.
+bool concerns_the_caller_only(const std::string &name) {
+    for (const char *other : {"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "idle_session_timeout",
+                              "transaction_timeout", "client_connection_check_interval", "client_min_messages",
+                              "default_transaction_isolation", "default_transaction_read_only", "default_transaction_deferrable"})
+        if (name == other)
+            return true;
+    return false;
+}
+
+// A text[] with what the worker must set to see the source as the caller does: policies and functions may ask for
+// any setting, and texts of dates and numbers depend on some.
 Datum settings_array() {
-    const std::string settings[] = {current_setting("search_path"), current_setting("csp.training_memory")};
+    std::vector<std::string> settings = {current_setting("search_path"), current_setting("csp.training_memory")};
+    for (const auto &[name, value] : session_settings(PGC_USERSET))
+        if (name != "search_path" && name != "csp.training_memory" && !concerns_the_caller_only(name))
+            settings.push_back(name + "=" + value);
+    std::vector<Datum> elements;
+    for (const std::string &setting : settings)
+        elements.push_back(server_call([&] { return CStringGetTextDatum(setting.c_str()); }));
     return server_call([&] {
-        Datum elements[] = {CStringGetTextDatum(settings[0].c_str()), CStringGetTextDatum(settings[1].c_str())};
-        return PointerGetDatum(construct_array(elements, 2, TEXTOID, -1, false, TYPALIGN_INT));
+        return PointerGetDatum(construct_array(elements.data(), int(elements.size()), TEXTOID, -1, false, TYPALIGN_INT));
     });
 }
 
