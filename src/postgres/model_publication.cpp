@@ -7,6 +7,10 @@
 
 #include "../encoder/model.h"
 
+extern "C" {
+#include "utils/syscache.h"
+}
+
 #include <limits>
 
 namespace csp::server {
@@ -86,6 +90,9 @@ void insert_classes(int64 version, const std::vector<std::string> &labels, const
 }
 
 void claim_model_name(const std::string &name, Oid owner) {
+    if (!server_call([owner] { return SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(owner)); }))
+        throw SqlError(ERRCODE_UNDEFINED_OBJECT, "the role that would own model \"" + name + "\" does not exist",
+                       "It has been dropped since the training run began.");
     spi_execute("INSERT INTO csp.model (name, owner) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
                 SpiArguments().add(name).add(OIDOID, ObjectIdGetDatum(owner)));
     spi_execute("SELECT FROM csp.model m WHERE m.name OPERATOR(pg_catalog.=) $1 FOR UPDATE", SpiArguments().add(name));
@@ -98,13 +105,16 @@ void deploy_version(const std::string &name, int64 version) {
 }
 
 int publish(int64 run, const StoredRun &stored, const TrainingRows &rows, const TrainedVersion &trained) {
-    std::string file = write_model(trained.model.config, rows.labels, trained.model.tensors);
+    // Labels that no stage has trained on are none of the model's.
+    const bool has_classes = trained.model.config.class_count > 0;
+    const std::vector<std::string> labels = has_classes ? rows.labels : std::vector<std::string>();
+    std::string file = write_model(trained.model.config, labels, trained.model.tensors);
 
     CatalogOwnerIdentity owner;
     claim_model_name(stored.request.model, stored.owner);
     int64 version = insert_version(run, stored, rows, trained);
     insert_weights(version, file);
-    insert_classes(version, rows.labels, rows.label_rows);
+    insert_classes(version, labels, rows.label_rows);
     deploy_version(stored.request.model, version);
     delete_checkpoint(run);
     spi_execute("UPDATE csp.run SET state = 'succeeded', phase = NULL, version = $2, "

@@ -171,13 +171,17 @@ int64 queue_position(int64 run) {
     return rows.bigint(0, 1);
 }
 
-void wake_queue() {
+bool queue_needs_attention() {
     static TimestampTz last = 0;
     if (RecoveryInProgress() || IsInParallelMode() || !TimestampDifferenceExceeds(last, GetCurrentTimestamp(), wake_interval_ms))
-        return;
+        return false;
     last = GetCurrentTimestamp();
     CatalogOwnerIdentity owner;
-    if (a_run_waits_in_vain())
+    return a_run_waits_in_vain();
+}
+
+void wake_queue() {
+    if (queue_needs_attention())
         start_queue_starter();
 }
 

@@ -35,8 +35,12 @@ void delete_old_runs();
 // The place in the queue, from 1; 0 for a run that is not queued. Needs an active SPI connection.
 int64 queue_position(int64 run);
 
-// If a queued run could begin and nobody is about to start it, has a background process do so. At most once in a while for
-// each session; needs an active SPI connection, writes nothing.
+// Whether a queued run could begin and nobody is about to start it. True at most once in a while for each session; needs an active
+// SPI connection.
+bool queue_needs_attention();
+
+// If a queued run could begin and nobody is about to start it, has a background process do so, which takes one worker more. As above; writes
+// nothing.
 void wake_queue();
 
 // Ends a queued run as cancelled, or asks the worker of a running one to. False if it is neither. Needs an active SPI connection.
