@@ -3,7 +3,11 @@
 #include "procedure_result.h"
 #include "spi.h"
 #include "training_launch.h"
+#include "training_library.h"
 #include "training_run.h"
+#include "training_settings.h"
+
+#include "../training/hardware.h"
 
 using namespace csp;
 using namespace csp::server;
@@ -25,8 +29,11 @@ RunRequest request_from_arguments(FunctionCallInfo fcinfo) {
     RunRequest request;
     request.model = text_or_empty(fcinfo, arg_model);
     request.source = text_or_empty(fcinfo, arg_source);
+    request.options.device = csp_device;
     set_options(request.options, options_argument(fcinfo, arg_options));
     validate(request.options);
+    SignalBlock no_signals;  // a driver may start threads
+    require_device(request.options.device);
     return request;
 }
 
