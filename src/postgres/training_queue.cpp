@@ -34,10 +34,11 @@ constexpr int64 wake_interval_ms = 1000;
     "(r.state OPERATOR(pg_catalog.<>) ALL ('{queued, running}'::csp.run_state[]) OR " \
     "r.state OPERATOR(pg_catalog.=) 'running' AND NOT csp.run_is_alive(r.id))"
 
-void lock_queue() {
+// False if it is taken and wait is false.
+bool lock_queue(bool wait = true) {
     LOCKTAG tag;
     SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, 0, queue_lock_class);
-    server_call([&] { LockAcquire(&tag, ExclusiveLock, false, false); });
+    return server_call([&] { return LockAcquire(&tag, ExclusiveLock, false, !wait) != LOCKACQUIRE_NOT_AVAIL; });
 }
 
 int64 runs_going_on() {
@@ -110,8 +111,9 @@ bool a_run_waits_in_vain() {
 
 }  // namespace
 
-QueueStarts start_queued_runs(int64 own) {
-    lock_queue();
+namespace {
+
+QueueStarts start_runs_in_order(int64 own) {
     CatalogOwnerIdentity owner;
     QueueStarts starts;
     starts.under_way = runs_going_on() + runs_about_to_begin();
@@ -132,6 +134,18 @@ QueueStarts start_queued_runs(int64 own) {
             starts.own_worker = worker;
     }
     return starts;
+}
+
+}  // namespace
+
+QueueStarts start_queued_runs(int64 own) {
+    lock_queue();
+    return start_runs_in_order(own);
+}
+
+void start_queued_runs_unless_busy() {
+    if (lock_queue(false))
+        start_runs_in_order(0);
 }
 
 bool begin_run(int64 run) {

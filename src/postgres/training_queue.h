@@ -25,6 +25,9 @@ struct QueueStarts {
 };
 QueueStarts start_queued_runs(int64 own = 0);
 
+// The same, but nothing where somebody else is at it. For those who come by again and must not wait: lock_timeout might end that.
+void start_queued_runs_unless_busy();
+
 // The worker of a run: begins it, if it is still queued and may. Then the run is locked for the life of this process and
 // marked as running. As above.
 bool begin_run(int64 run);

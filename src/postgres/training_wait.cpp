@@ -92,7 +92,7 @@ RunState look_in_transaction(int64 run) {
     finish_transaction();
     if (in_vain) {  // here, without a process that would take the only worker that is free
         XactIsoLevel = XACT_READ_COMMITTED;
-        start_queued_runs();
+        start_queued_runs_unless_busy();
         finish_transaction();
     }
     return state;
