@@ -68,8 +68,8 @@ objects = $(patsubst %.cpp,%.o,$(filter-out $(FOREIGN_KERNELS),$(sort $(wildcard
 ENCODER_OBJS := $(call objects,src/encoder/*.cpp)
 TRAINING_OBJS := $(call objects,src/training/*.cpp)
 POSTGRES_OBJS := $(call objects,src/postgres/*.cpp)
-# What csp_ext.so knows of training: the table of options, free of LibTorch.
-OPTIONS_OBJS := $(call objects,src/training/options*.cpp)
+# What csp_ext.so knows of training, free of LibTorch: the table of options, and what there is to compute on.
+OPTIONS_OBJS := $(call objects,$(addprefix src/training/,options*.cpp fitting_batch.cpp hardware.cpp cuda_driver.cpp))
 TORCH_OBJS := $(filter-out $(OPTIONS_OBJS),$(TRAINING_OBJS))
 ENCODER_TEST_OBJS := $(call objects,test/unit/encoder*.cpp)
 TRAINING_TEST_OBJS := $(call objects,test/unit/training*.cpp test/unit/host_device.cpp)
@@ -93,7 +93,7 @@ EXTRA_CLEAN = build csp_train.so $(wildcard src/*/*.o src/*/*.d bench/*.o bench/
 
 # In this order: each builds on the models and tables of those before.
 REGRESS = extension training_data train queries files science train_errors privileges bulk batch batch_modify batch_errors \
-	batch_explain batch_more tune drop
+	batch_explain batch_more devices tune drop
 REGRESS_OPTS = --inputdir=test
 ISOLATION_SPECS := $(sort $(wildcard test/isolation/specs/*.spec))
 ifneq ($(ISOLATION_SPECS),)
@@ -138,7 +138,7 @@ TORCH_LINK += -Wl,--no-as-needed -ltorch_cuda -lc10_cuda -Wl,--as-needed
 endif
 
 # g++ 13 and 14 take a reference that a function returns for one into its temporary arguments: too often wrong.
-COMMON_FLAGS = -std=c++17 -Wall -Wextra -Wno-dangling-reference $(if $(filter-out 0,$(WERROR)),-Werror) -fPIC \
+COMMON_FLAGS = -std=c++17 -Wall -Wextra -Wno-dangling-reference $(if $(TORCH_CUDA),-DCSP_LIBTORCH_CUDA) $(if $(filter-out 0,$(WERROR)),-Werror) -fPIC \
 	-D_GLIBCXX_USE_CXX11_ABI=$(CXX11_ABI) -Isrc
 # PostgreSQL 15 does not mark what a module must export: there src/exports.map alone hides the rest.
 HIDDEN = -fvisibility=hidden -fvisibility-inlines-hidden
@@ -147,7 +147,8 @@ HIDDEN = -fvisibility=hidden -fvisibility-inlines-hidden
 $(ENCODER_OBJS) $(OPTIONS_OBJS) $(ENCODER_TEST_OBJS) $(ENCODER_BENCH_OBJS): private room_flags = $(HIDDEN) $(PLAIN_CPPFLAGS)
 $(TORCH_OBJS) $(TRAINING_TEST_OBJS) $(TORCH_BENCH_OBJS): private room_flags = $(HIDDEN) $(PLAIN_CPPFLAGS) $(TORCH_CPPFLAGS)
 $(POSTGRES_OBJS): private room_flags = $(CPPFLAGS) -isystem $(includedir_server) -DCSP_EXT_VERSION='"$(EXTVERSION)"'
-$(ENCODER_TEST_OBJS) $(TRAINING_TEST_OBJS): private room_flags += -DCSP_TEST_DATA='"$(CURDIR)/test/unit/data"'
+$(ENCODER_TEST_OBJS) $(TRAINING_TEST_OBJS): private room_flags += -DCSP_TEST_DATA='"$(CURDIR)/test/unit/data"' \
+	-DCSP_TEST_LIBRARIES='"$(CURDIR)/build"'
 kernel_flags =
 src/encoder/kernel_%.o: private kernel_flags = -O3
 src/training/score_kernels.o src/training/row_kernels.o src/training/random.o: private kernel_flags = -O3 -fno-math-errno -fno-trapping-math
@@ -230,9 +231,18 @@ build/encoder_test: $(ENCODER_TEST_OBJS) $(ENCODER_OBJS) $(filter %.o,$(GTEST_LI
 build/training_test: $(TRAINING_TEST_OBJS) $(TRAINING_OBJS) $(ENCODER_OBJS) $(filter %.o,$(GTEST_LINK))
 	$(CXX) $(CXXFLAGS) -o $@ $(filter-out $(GTEST_LINK),$^) $(LDFLAGS) $(GTEST_LINK) $(TORCH_LINK) -lpthread
 
+# What the tests put in the place of, or before, parts of the system: faults, a training library that throws, a driver.
+TEST_LIBRARIES = build/faults.so build/faulty_training.so build/host_cuda_driver.so
+build/faults.so: test/faults/faults.c build/flags
+	$(CC) -O2 -Wall -Wextra -fPIC -shared -o $@ $< -ldl
+build/faulty_training.so: test/faults/faulty_training.cpp src/training/trainer.h src/training/options.h build/flags
+	$(CXX) $(CXXFLAGS) $(COMMON_FLAGS) $(HIDDEN) -shared -o $@ $< -Wl,--version-script=src/exports.map -ldl
+build/host_cuda_driver.so: test/unit/host_cuda_driver.cpp build/flags
+	$(CXX) $(CXXFLAGS) $(COMMON_FLAGS) $(HIDDEN) -shared -o $@ $<
+
 .PHONY: unit-tests test-unit
-unit-tests: $(UNIT_TESTS)
-test-unit: $(UNIT_TESTS)
+unit-tests: $(UNIT_TESTS) $(TEST_LIBRARIES)
+test-unit: $(UNIT_TESTS) $(TEST_LIBRARIES)
 	@for binary in $(UNIT_TESTS); do OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $$binary || exit 1; done
 
 # Needs clang, which brings libFuzzer: build/fuzz_safetensors -max_total_time=60

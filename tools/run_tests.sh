@@ -85,6 +85,8 @@ tap_tests() {
     directory=$(mktemp -d "${TMPDIR:-/tmp}/csp_tap.XXXXXX")
     tap_directory=$directory tap_user=$user
     cp -r test data "$directory/"
+    mkdir "$directory/libraries"
+    cp build/faults.so build/faulty_training.so "$directory/libraries/"
     # Published checkpoints, which the project must not hold: the tests of them are skipped where they are absent.
     [ ! -d ../shared/reference ] || cp -r ../shared/reference "$directory/"
     chmod -R u+w "$directory"
@@ -93,7 +95,7 @@ tap_tests() {
         as_unprivileged "$user" "$directory" env TMPDIR="$directory" \
             TESTDIR="$directory" TESTDATADIR="$directory/tmp_check" TESTLOGDIR="$directory/tmp_check/log" \
             PATH="$("$PG_CONFIG" --bindir):$PATH" PGPORT=65432 PG_REGRESS="$(realpath "$pgxs_tests/regress/pg_regress")" \
-            CSP_REFERENCE="$directory/reference" PG_TEST_TIMEOUT_DEFAULT="${PG_TEST_TIMEOUT_DEFAULT:-180}" \
+            CSP_TEST_LIBRARIES="$directory/libraries" CSP_REFERENCE="$directory/reference" PG_TEST_TIMEOUT_DEFAULT="${PG_TEST_TIMEOUT_DEFAULT:-180}" \
             sh -c 'exec prove --verbose --merge -I "$1" -I test/tap test/tap/*.pl' \
             prove "$(realpath "$pgxs_tests/perl")" >"$log" 2>&1 || status=$?
         cat "$log"

@@ -4,7 +4,9 @@
 #include "guard.h"
 
 extern "C" {
+#include "storage/ipc.h"
 #include "storage/latch.h"
+#include "storage/pmsignal.h"
 #include "tcop/tcopprot.h"
 }
 
@@ -53,5 +55,11 @@ void take_termination_as_cancel() {
 }
 
 bool termination_was_requested() { return termination_requested != 0; }
+
+void check_for_worker_interrupts() {
+    if (!PostmasterIsAlive())
+        proc_exit(1);
+    check_for_interrupts();
+}
 
 }  // namespace csp::server

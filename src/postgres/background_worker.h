@@ -25,4 +25,8 @@ BackgroundWorkerHandle *register_worker(const char *function, const char *type, 
 void take_termination_as_cancel();
 bool termination_was_requested();
 
+// Lets a cancel end what this worker does, and the death of the postmaster the worker: shared memory that it kept would keep
+// the server from starting again.
+void check_for_worker_interrupts();
+
 }  // namespace csp::server

@@ -9,8 +9,6 @@ extern "C" {
 #include "catalog/pg_authid.h"
 #include "mb/pg_wchar.h"
 #include "storage/ipc.h"
-#include "utils/guc.h"
-#include "utils/guc_tables.h"
 #include "utils/syscache.h"
 #include "utils/timeout.h"
 }
@@ -102,19 +100,6 @@ bool session_user_may_log_in() {
         ReleaseSysCache(tuple);
         return may;
     });
-}
-
-// Settings that cannot be handed on, or that are the worker's own.
-bool stays_behind(const struct config_generic *setting) {
-    for (const char *name : {"role", "session_authorization", "transaction_isolation", "transaction_read_only",
-                             "transaction_deferrable", "application_name", "client_encoding"})
-        if (std::strcmp(setting->name, name) == 0)
-            return true;
-    return setting->context != PGC_USERSET && setting->context != PGC_SUSET;
-}
-
-bool is_set_for_session(const struct config_generic *setting) {
-    return setting->source > PGC_S_ARGV && setting->source != PGC_S_OVERRIDE;
 }
 
 }  // namespace
@@ -269,25 +254,6 @@ std::string session_role() {
     if (GetUserId() == GetSessionUserId())
         return {};
     return server_call([] { return GetUserNameFromId(GetUserId(), false); });
-}
-
-std::vector<std::pair<std::string, std::string>> session_settings() {
-    std::vector<std::pair<std::string, std::string>> settings;
-#if PG_VERSION_NUM >= 160000
-    int count;
-    struct config_generic **all = server_call([&] { return get_guc_variables(&count); });
-#else
-    int count = GetNumConfigOptions();
-    struct config_generic **all = get_guc_variables();
-#endif
-    for (int i = 0; i < count; ++i) {
-        if (!is_set_for_session(all[i]) || stays_behind(all[i]))
-            continue;
-        const char *value = server_call([&] { return GetConfigOption(all[i]->name, true, false); });
-        if (value != nullptr)
-            settings.emplace_back(all[i]->name, value);
-    }
-    return settings;
 }
 
 int workers_that_may_connect(int wanted) {

@@ -53,9 +53,8 @@ private:
     std::vector<BackgroundWorkerHandle *> handles_;
 };
 
-// What workers take over from this session.
+// The role that workers take over from this session; empty if it is its user.
 std::string session_role();
-std::vector<std::pair<std::string, std::string>> session_settings();
 
 // Workers connect as the session's user: none, with a notice, if he is not permitted to log in.
 int workers_that_may_connect(int wanted);

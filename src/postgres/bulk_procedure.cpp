@@ -4,6 +4,7 @@
 #include "bulk_split.h"
 #include "bulk_statements.h"
 #include "procedure_result.h"
+#include "session_settings.h"
 #include "spi.h"
 
 extern "C" {
@@ -164,7 +165,7 @@ private:
             workers = share_out(work);
             begin_phase(run_, phase, work.piece_count());
         });
-        BulkJob job{run_, std::move(work), row_label(plan_), session_role(), session_settings()};
+        BulkJob job{run_, std::move(work), row_label(plan_), session_role(), session_settings(PGC_SUSET)};
         BulkCrew crew(job, workers);
         crew.start_workers();
         try {

@@ -41,7 +41,7 @@ void take_pieces(BulkShared &shared, int number) {
         shared.add(number, execute_piece(job.work.piece(*piece), job.label, job.run, BulkPhase::embedding,
                                          worker_transactions));
         MemoryContextReset(context);
-        check_for_interrupts();
+        check_for_worker_interrupts();
     }
     server_call([] { CommitTransactionCommand(); });
     pgstat_report_stat(true);

@@ -9,6 +9,8 @@
 
 #include "pg.h"
 
+#include "../training/options.h"
+
 extern "C" {
 #include "utils/guc.h"
 }
@@ -17,8 +19,26 @@ namespace csp::server {
 
 bool csp_enable_batch = true;
 int csp_batch_size = 1024;
+char *csp_device = nullptr;
 
 namespace {
+
+bool is_device(const char *value) noexcept {
+    try {
+        TrainingOptions options;
+        set_option(options, "device", OptionKind::text, value);
+        return true;
+    } catch (...) {
+        return false;
+    }
+}
+
+bool check_device(char **value, void **, GucSource) {
+    if (is_device(*value))
+        return true;
+    GUC_check_errhint("Use one of: auto, cpu, cuda, cuda:N (N the number of a device).");
+    return false;
+}
 
 // Another default model: what "no model named" meant is no longer true.
 void on_model_setting(const char *, void *) { note_model_setting(); }
@@ -33,6 +53,9 @@ void define_settings() {
     DefineCustomIntVariable("csp.training_memory", "Memory that a training run may use.",
                             "A run that would need more fails before it begins to compute.", &csp_training_memory,
                             2 * 1024 * 1024, 1024, MAX_KILOBYTES, PGC_USERSET, GUC_UNIT_KB, nullptr, nullptr, nullptr);
+    DefineCustomStringVariable("csp.device", "Where training runs compute that do not say so with the option device.",
+                               "auto, cpu, cuda or cuda:N; csp_info() lists what there is. auto: on a CUDA device if there is one.",
+                               &csp_device, "auto", PGC_USERSET, 0, check_device, nullptr, nullptr);
     DefineCustomIntVariable("csp.max_training_workers", "Training runs of a database that go on at a time.",
                             "The others are queued. 0: none begins.", &csp_max_training_workers, 2, 0, 1000, PGC_SIGHUP,
                             0, nullptr, nullptr, nullptr);

@@ -4,6 +4,7 @@
 #include "training_library.h"
 
 #include "../encoder/model.h"
+#include "../training/hardware.h"
 #include "../training/options.h"
 
 #ifndef CSP_EXT_VERSION
@@ -30,6 +31,12 @@ void put_text_row(FunctionCallInfo fcinfo, const TextRow &row) {
     server_call([&] { tuplestore_putvalues(result->setResult, result->setDesc, values.data(), nulls.get()); });
 }
 
+// A driver may start threads, which must not run this process's signal handlers.
+std::vector<DeviceDescription> devices() {
+    SignalBlock no_signals;
+    return list_devices();
+}
+
 }  // namespace
 
 extern "C" {
@@ -47,6 +54,8 @@ Datum csp_info(PG_FUNCTION_ARGS) {
         put_text_row(fcinfo, {"instruction set", kernel_instruction_set()});
         put_text_row(fcinfo, {"training library", training_library_path()});
         put_text_row(fcinfo, {"training library installed", training_library_exists() ? "yes" : "no"});
+        for (const DeviceDescription &device : devices())
+            put_text_row(fcinfo, {"device " + device.device, device.text});
         PG_RETURN_NULL();
     });
 }

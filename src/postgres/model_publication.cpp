@@ -7,6 +7,10 @@
 
 #include "../encoder/model.h"
 
+extern "C" {
+#include "utils/syscache.h"
+}
+
 #include <limits>
 
 namespace csp::server {
@@ -89,9 +93,10 @@ Datum bigint_array(const std::vector<int64_t> &numbers) {
 }
 
 // Deploys nothing: its search decides whether it becomes a version.
-void keep_trial_model(int64 run, const TrainingRows &rows, const TrainedVersion &trained, const std::string &file) {
+void keep_trial_model(int64 run, const TrainingRows &rows, const TrainedVersion &trained,
+                      const std::vector<std::string> &labels, const std::string &file) {
     SpiArguments arguments = description(run, rows, trained);
-    arguments.add(TEXTARRAYOID, text_array(rows.labels)).add(INT8ARRAYOID, bigint_array(rows.label_rows));
+    arguments.add(TEXTARRAYOID, text_array(labels)).add(INT8ARRAYOID, bigint_array(rows.label_rows));
     require_row(run, spi_execute("INSERT INTO csp.trial_model (run, labels, label_rows, configuration, provenance, metrics) "
                                  "SELECT r.id, $12, $13, " DESCRIPTION "FROM csp.run r WHERE r.id OPERATOR(pg_catalog.=) $1",
                                  std::move(arguments)));
@@ -99,11 +104,11 @@ void keep_trial_model(int64 run, const TrainingRows &rows, const TrainedVersion 
 }
 
 int64 publish_version(int64 run, const StoredRun &stored, const TrainingRows &rows, const TrainedVersion &trained,
-                      const std::string &file) {
+                      const std::vector<std::string> &labels, const std::string &file) {
     claim_model_name(stored.request.model, stored.owner);
     int64 version = insert_version(run, stored.request.model, rows, trained);
     insert_weights(version, file);
-    insert_classes(version, rows.labels, rows.label_rows);
+    insert_classes(version, labels, rows.label_rows);
     deploy_version(stored.request.model, version);
     return version;
 }
@@ -151,6 +156,9 @@ void insert_classes(int64 version, const std::vector<std::string> &labels, const
 }
 
 void claim_model_name(const std::string &name, Oid owner) {
+    if (!server_call([owner] { return SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(owner)); }))
+        throw SqlError(ERRCODE_UNDEFINED_OBJECT, "the role that would own model \"" + name + "\" does not exist",
+                       "It has been dropped since the training run began.");
     spi_execute("INSERT INTO csp.model (name, owner) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
                 SpiArguments().add(name).add(OIDOID, ObjectIdGetDatum(owner)));
     spi_execute("SELECT FROM csp.model m WHERE m.name OPERATOR(pg_catalog.=) $1 FOR UPDATE", SpiArguments().add(name));
@@ -163,14 +171,17 @@ void deploy_version(const std::string &name, int64 version) {
 }
 
 void publish(int64 run, const StoredRun &stored, const TrainingRows &rows, const TrainedVersion &trained) {
-    std::string file = write_model(trained.model.config, rows.labels, trained.model.tensors);
+    // Labels that no stage has trained on are none of the model's.
+    const bool has_classes = trained.model.config.class_count > 0;
+    const std::vector<std::string> labels = has_classes ? rows.labels : std::vector<std::string>();
+    std::string file = write_model(trained.model.config, labels, trained.model.tensors);
 
     CatalogOwnerIdentity owner;
     int64 version = 0;
     if (stored.search != 0)
-        keep_trial_model(run, rows, trained, file);
+        keep_trial_model(run, rows, trained, labels, file);
     else
-        version = publish_version(run, stored, rows, trained, file);
+        version = publish_version(run, stored, rows, trained, labels, file);
     delete_checkpoint(run);
     mark_succeeded(run, version);
 }

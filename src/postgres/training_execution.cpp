@@ -1,11 +1,21 @@
 // One training run, in slices with interrupts answered and progress written between them.
 #include "training_execution.h"
 
+#include "background_worker.h"
 #include "process_memory.h"
 #include "training_checkpoint.h"
 #include "training_library.h"
 #include "training_settings.h"
 #include "worker_transactions.h"
+
+#include "../training/fitting_batch.h"
+#include "../training/hardware.h"
+
+extern "C" {
+#include "utils/guc.h"
+}
+
+#include <algorithm>
 
 namespace csp::server {
 
@@ -15,6 +25,7 @@ namespace {
 
 constexpr double slice_seconds = 0.05;             // between two looks at interrupts
 constexpr double progress_interval_seconds = 0.5;  // between two writes of progress
+constexpr double complaint_interval_seconds = 60;  // between two lines of the log about what cannot be written
 
 double now_seconds() { return double(GetCurrentTimestamp()) * 1e-6; }
 
@@ -34,7 +45,11 @@ private:
     void read_rows() {
         const int64_t limit = int64_t(csp_training_memory) * 1024;
         const RunRequest &request = stored_.request;
-        in_transaction([&] { rows_ = read_training_rows(request.query, request.options, limit); });
+        in_transaction([&] {
+            const int level = NewGUCNestLevel();  // what functions of the source set ends with the reading
+            rows_ = read_training_rows(request.query, request.options, limit);
+            server_call([level] { AtEOXact_GUC(false, level); });
+        });
         require_rows();
         data_ = rows_.data(request.query);
         int64_t estimate = estimate_memory(request.options, data_.rows, data_.image_dim, data_.class_count, data_.user_count);
@@ -43,7 +58,7 @@ private:
             throw Error(ErrorKind::out_of_memory, "the training run does not fit into csp.training_memory",
                         "It would need about " + std::to_string(estimate >> 20) + " MB for " +
                             std::to_string(data_.rows) + " rows.",
-                        "Raise csp.training_memory, lower option batch_size, or train on fewer rows.");
+                        "Raise csp.training_memory, or train on fewer rows. " + advice_on_batch_size(limit));
     }
 
     void require_rows() const {
@@ -59,7 +74,19 @@ private:
         const TrainingLibrary &library = training_library();
         if (std::string warning = library.blas_warning(); !warning.empty())
             server_call([&] { ereport(WARNING, (errmsg("%s", warning.c_str()))); });
-        std::unique_ptr<Trainer> trainer = make_trainer(library, checkpoint_to_go_on_from());
+        std::string checkpoint = checkpoint_to_go_on_from();
+        const int64_t memory = memory_for_training();
+        try {
+            train_with(library, checkpoint);
+        } catch (const Error &error) {
+            if (error.kind() != ErrorKind::out_of_memory)
+                throw;
+            throw Error(error.kind(), error.message(), error.detail(), advice_on_batch_size(memory));
+        }
+    }
+
+    void train_with(const TrainingLibrary &library, const std::string &checkpoint) {
+        std::unique_ptr<Trainer> trainer = make_trainer(library, checkpoint);
         trained_.device = trainer->device();
         trained_.torch_version = library.torch_version();
         trained_.blas_name = library.blas_name();
@@ -67,22 +94,21 @@ private:
 
         last_checkpoint_ = now_seconds();
         try {
-            train_with(*trainer);
+            advance_to_the_end(*trainer);
         } catch (const ServerError &) {  // a cancel, most likely: between two steps of the trainer
-            if (writes_checkpoints())
-                last_words_ = {std::move(pending_metrics_), take_checkpoint(*trainer)};
+            leave_last_words(*trainer);
             throw;
         }
         trained_.model = trainer->finish();
     }
 
-    void train_with(Trainer &trainer) {
+    void advance_to_the_end(Trainer &trainer) {
         Progress progress;
         while (advance(trainer, progress)) {
             note(progress);
             if (writes_checkpoints() && now_seconds() - last_checkpoint_ >= stored_.request.options.checkpoint_seconds)
-                write_checkpoint(take_checkpoint(trainer));
-            check_for_interrupts();
+                write_checkpoint(trainer);
+            check_for_worker_interrupts();
         }
     }
 
@@ -104,9 +130,53 @@ private:
         return trainer.checkpoint();
     }
 
-    void write_checkpoint(const std::string &checkpoint) {
-        write_with_metrics([&] { store_checkpoint(run_, checkpoint); });
+    void write_checkpoint(const Trainer &trainer) {
+        go_on_without("a checkpoint", [&] {
+            std::string checkpoint = take_checkpoint(trainer);
+            write_with_metrics([&] { store_checkpoint(run_, checkpoint); });
+        });
         last_checkpoint_ = now_seconds();
+    }
+
+    // Whatever happens to the checkpoint, what ended the run is to be told.
+    void leave_last_words(const Trainer &trainer) noexcept {
+        last_words_.metrics.swap(pending_metrics_);
+        try {
+            if (writes_checkpoints())
+                last_words_.checkpoint = take_checkpoint(trainer);
+        } catch (...) {  // it is out of memory: the checkpoint before it stays
+        }
+    }
+
+    // A run outlives that something could not be written for want of space or memory: they may be there again next time.
+    template <typename Body>
+    void go_on_without(const char *what, Body &&body) {
+        std::string reason;
+        try {
+            return body();
+        } catch (const ServerError &error) {
+            if (!is_want_of_resources(error.data()->sqlerrcode))
+                throw;
+            reason = error.what();
+        } catch (const Error &error) {
+            if (error.kind() != ErrorKind::out_of_memory)
+                throw;
+            reason = error.what();
+        } catch (const std::bad_alloc &) {
+            reason = "out of memory";
+        }
+        server_call([] { AbortOutOfAnyTransaction(); });
+        if (now_seconds() - last_complaint_ < complaint_interval_seconds)
+            return;
+        last_complaint_ = now_seconds();
+        server_call([&] {
+            ereport(LOG, (errmsg("training run %lld goes on without writing %s: %s", (long long)run_, what, reason.c_str())));
+        });
+    }
+
+    static bool is_want_of_resources(int sqlstate) {
+        const int category = ERRCODE_TO_CATEGORY(sqlstate);
+        return category == ERRCODE_INSUFFICIENT_RESOURCES || category == ERRCODE_SYSTEM_ERROR;
     }
 
     std::unique_ptr<Trainer> make_trainer(const TrainingLibrary &library, const std::string &checkpoint) {
@@ -126,7 +196,7 @@ private:
             pending_metrics_.push_back(progress.metrics);
         if (now_seconds() - last_write_ < progress_interval_seconds)
             return;
-        write_with_metrics([&] { record_progress(run_, progress, resident_memory()); });
+        go_on_without("its progress", [&] { write_with_metrics([&] { record_progress(run_, progress, resident_memory()); }); });
         last_write_ = now_seconds();
     }
 
@@ -139,6 +209,33 @@ private:
             body();
         });
         pending_metrics_.clear();
+    }
+
+    // Bytes that training can have beside the rows, which the estimate counts too. -1: unknown.
+    int64_t memory_for_training() const {
+        SignalBlock no_signals;
+        const int64_t free = free_memory(stored_.request.options.device);
+        return free < 0 ? free : free + int64_t(data_.rows) * data_.image_dim * int64_t(sizeof(float));
+    }
+
+    // Which batches, of the stages that this run has, would have fitted into so much memory.
+    std::string advice_on_batch_size(int64_t memory) const {
+        const TrainingOptions &options = stored_.request.options;
+        const int first = data_.features != nullptr ? options.batch_size : 0;
+        const int second = data_.classes != nullptr && options.epochs > 0 ? options.fine_tune_batch_size : 0;
+        const int64_t failed = std::min<int64_t>(std::max(first, second), int64_t(data_.rows));
+        const int fits = fitting_batch_size(int(failed), memory, [&](int most) {
+            TrainingOptions tried = options;
+            tried.batch_size = std::min(options.batch_size, most);
+            tried.fine_tune_batch_size = std::min(options.fine_tune_batch_size, most);
+            return estimate_memory(tried, data_.rows, data_.image_dim, data_.class_count, data_.user_count);
+        });
+        if (fits == 0)
+            return "No batch size would have fitted, by estimate: lower hidden_dim or negatives.";
+        const std::string names = second <= fits  ? "batch_size"
+                                  : first <= fits ? "fine_tune_batch_size"
+                                                  : "batch_size and fine_tune_batch_size";
+        return "By estimate " + names + " of " + std::to_string(fits) + " would have fitted.";
     }
 
     void publish_model() {
@@ -159,6 +256,7 @@ private:
     double started_ = 0;
     double last_write_ = 0;
     double last_checkpoint_ = 0;
+    double last_complaint_ = 0;
     LastWords &last_words_;
 };
 

@@ -9,6 +9,8 @@
 extern "C" {
 #include "access/xlog.h"
 #include "catalog/pg_authid.h"
+#include "catalog/pg_database.h"
+#include "utils/acl.h"
 #include "utils/syscache.h"
 }
 
@@ -45,6 +47,18 @@ void commit() {
 
 }  // namespace
 
+namespace {
+
+bool may_connect(Oid role) {
+#if PG_VERSION_NUM >= 160000
+    return object_aclcheck(DatabaseRelationId, MyDatabaseId, role, ACL_CONNECT) == ACLCHECK_OK;
+#else
+    return pg_database_aclcheck(MyDatabaseId, role, ACL_CONNECT) == ACLCHECK_OK;
+#endif
+}
+
+}  // namespace
+
 void require_login(Oid role) {
     struct Role {
         bool can_login;
@@ -64,6 +78,10 @@ void require_login(Oid role) {
                        "role \"" + std::string(found.name) + "\" is not permitted to log in",
                        "Training runs in a background worker that connects as the current role.",
                        "Use RESET ROLE to train as a role that may log in, or ALTER ROLE ... LOGIN.");
+    if (!server_call([role] { return may_connect(role); }))
+        throw SqlError(ERRCODE_INSUFFICIENT_PRIVILEGE, "role \"" + std::string(found.name) + "\" may not connect to this database",
+                       "Training runs in a background worker that connects as the current role.",
+                       "Use RESET ROLE to train as a role that may, or GRANT CONNECT ON DATABASE.");
 }
 
 void require_session_that_can_train(FunctionCallInfo fcinfo, const std::string &procedure) {

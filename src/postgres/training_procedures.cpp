@@ -18,6 +18,7 @@ int64 train(FunctionCallInfo fcinfo) {
     RunRequest request = request_from_arguments(fcinfo);
     set_options(request.options, options_argument(fcinfo, arg_options));
     validate(request.options);
+    require_usable_device(request.options);
     bool wait = PG_ARGISNULL(arg_wait) || PG_GETARG_BOOL(arg_wait);
 
     server_call([] { SPI_connect_ext(SPI_OPT_NONATOMIC); });

@@ -39,10 +39,11 @@ constexpr int64 wake_interval_ms = 1000;
 #define NOT_OF_A_RUNNING_SEARCH \
     "NOT EXISTS (SELECT FROM csp.search s WHERE s.id OPERATOR(pg_catalog.=) r.search AND s.state OPERATOR(pg_catalog.=) 'running')"
 
-void lock_queue() {
+// False if it is taken and wait is false.
+bool lock_queue(bool wait = true) {
     LOCKTAG tag;
     SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, 0, 0, queue_lock_class);
-    server_call([&] { LockAcquire(&tag, ExclusiveLock, false, false); });
+    return server_call([&] { return LockAcquire(&tag, ExclusiveLock, false, !wait) != LOCKACQUIRE_NOT_AVAIL; });
 }
 
 int64 runs_going_on() {
@@ -125,8 +126,9 @@ bool a_run_waits_in_vain() {
 
 }  // namespace
 
-QueueStarts start_queued_runs(int64 own) {
-    lock_queue();
+namespace {
+
+QueueStarts start_runs_in_order(int64 own) {
     CatalogOwnerIdentity owner;
     QueueStarts starts;
     starts.under_way = runs_going_on() + runs_about_to_begin();
@@ -147,6 +149,27 @@ QueueStarts start_queued_runs(int64 own) {
             starts.own_worker = worker;
     }
     return starts;
+}
+
+// At most once in a while for each session, and where somebody could be started.
+bool is_time_to_look() {
+    static TimestampTz last = 0;
+    if (RecoveryInProgress() || IsInParallelMode() || !TimestampDifferenceExceeds(last, GetCurrentTimestamp(), wake_interval_ms))
+        return false;
+    last = GetCurrentTimestamp();
+    return true;
+}
+
+}  // namespace
+
+QueueStarts start_queued_runs(int64 own) {
+    lock_queue();
+    return start_runs_in_order(own);
+}
+
+void start_queued_runs_unless_busy() {
+    if (lock_queue(false))
+        start_runs_in_order(0);
 }
 
 bool begin_run(int64 run) {
@@ -188,12 +211,17 @@ int64 queue_position(int64 run) {
     return rows.bigint(0, 1);
 }
 
+bool queue_needs_attention() {
+    if (!is_time_to_look())
+        return false;
+    CatalogOwnerIdentity owner;
+    return a_run_waits_in_vain();
+}
+
 void wake_queue() {
-    static TimestampTz last = 0;
     static bool starter_was_last = false;
-    if (RecoveryInProgress() || IsInParallelMode() || !TimestampDifferenceExceeds(last, GetCurrentTimestamp(), wake_interval_ms))
+    if (!is_time_to_look())
         return;
-    last = GetCurrentTimestamp();
     CatalogOwnerIdentity owner;
     if (!a_run_waits_in_vain() && !a_search_stands_still())
         return;

@@ -25,6 +25,9 @@ struct QueueStarts {
 };
 QueueStarts start_queued_runs(int64 own = 0);
 
+// The same, but nothing where somebody else is at it. For those who come by again and must not wait: lock_timeout might end that.
+void start_queued_runs_unless_busy();
+
 // The worker of a run: begins it, if it is still queued and may. Then the run is locked by this process and marked as
 // running. As above.
 bool begin_run(int64 run);
@@ -36,8 +39,12 @@ void delete_old_runs();
 // The place in the queue, from 1; 0 for a run that is not queued. Needs an active SPI connection.
 int64 queue_position(int64 run);
 
-// If a queued run could begin and nobody is about to start it, or a search stands still, has a background process see to it.
-// At most once in a while for each session; needs an active SPI connection, writes nothing.
+// Whether a queued run could begin and nobody is about to start it. True at most once in a while for each session; needs an active
+// SPI connection.
+bool queue_needs_attention();
+
+// If a queued run could begin and nobody is about to start it, or a search stands still, has a background process see to it,
+// which takes one worker more. As above; writes nothing.
 void wake_queue();
 
 // Ends a queued run as cancelled, or asks the worker of a running one to. False if it is neither. Needs an active SPI connection.

@@ -2,6 +2,10 @@
 #include "training_request.h"
 
 #include "guard.h"
+#include "training_library.h"
+#include "training_settings.h"
+
+#include "../training/hardware.h"
 
 namespace csp::server {
 
@@ -18,7 +22,13 @@ RunRequest request_from_arguments(FunctionCallInfo fcinfo) {
     RunRequest request;
     request.model = text_or_empty(fcinfo, arg_model);
     request.source = text_or_empty(fcinfo, arg_source);
+    request.options.device = csp_device;
     return request;
+}
+
+void require_usable_device(const TrainingOptions &options) {
+    SignalBlock no_signals;  // a driver may start threads
+    require_device(options.device);
 }
 
 void resolve_request(FunctionCallInfo fcinfo, RunRequest &request) {

@@ -2,6 +2,7 @@
 #include "training_rows.h"
 
 #include "arrays.h"
+#include "background_worker.h"
 #include "dates.h"
 #include "geometry.h"
 #include "spi.h"
@@ -172,8 +173,8 @@ void read_all(const TrainingQuery &query, Reader &reader) {
         server_call([&] {
             SPI_freetuptable(SPI_tuptable);
             MemoryContextReset(slice_context);
-            CHECK_FOR_INTERRUPTS();
         });
+        check_for_worker_interrupts();
     }
     server_call([&] { SPI_cursor_close(portal); });
 }

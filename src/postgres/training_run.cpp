@@ -2,6 +2,7 @@
 #include "training_run.h"
 
 #include "advisory_lock.h"
+#include "session_settings.h"
 #include "spi.h"
 #include "training_settings.h"
 
@@ -10,7 +11,6 @@
 extern "C" {
 #include "storage/lock.h"
 #include "utils/acl.h"
-#include "utils/guc.h"
 #include "utils/varlena.h"
 }
 
@@ -31,6 +31,16 @@ std::string current_setting(const char *name) {
     return std::string(name) + "=" + value;
 }
 
+// Of the caller's statement, or of what the worker writes.
+bool concerns_the_caller_only(const std::string &name) {
+    for (const char *other : {"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "idle_session_timeout",
+                              "transaction_timeout", "client_connection_check_interval", "client_min_messages",
+                              "default_transaction_isolation", "default_transaction_read_only", "default_transaction_deferrable"})
+        if (name == other)
+            return true;
+    return false;
+}
+
 std::vector<std::string> read_settings(int64 run) {
     SpiRows rows = spi_execute("SELECT pg_catalog.unnest(r.settings) FROM csp.run r WHERE r.id OPERATOR(pg_catalog.=) $1",
                                SpiArguments().add(run));
@@ -49,11 +59,16 @@ TrainingOptions read_options(int64 run) {
 
 }  // namespace
 
-Datum session_settings() {
-    const std::string settings[] = {current_setting("search_path"), current_setting("csp.training_memory")};
+Datum settings_of_session() {
+    std::vector<std::string> settings = {current_setting("search_path"), current_setting("csp.training_memory")};
+    for (const auto &[name, value] : session_settings(PGC_USERSET))
+        if (name != "search_path" && name != "csp.training_memory" && !concerns_the_caller_only(name))
+            settings.push_back(name + "=" + value);
+    std::vector<Datum> elements;
+    for (const std::string &setting : settings)
+        elements.push_back(server_call([&] { return CStringGetTextDatum(setting.c_str()); }));
     return server_call([&] {
-        Datum elements[] = {CStringGetTextDatum(settings[0].c_str()), CStringGetTextDatum(settings[1].c_str())};
-        return PointerGetDatum(construct_array(elements, 2, TEXTOID, -1, false, TYPALIGN_INT));
+        return PointerGetDatum(construct_array(elements.data(), int(elements.size()), TEXTOID, -1, false, TYPALIGN_INT));
     });
 }
 
@@ -83,7 +98,7 @@ int64 insert_run(const RunRequest &request) {
     SpiArguments arguments;
     arguments.add(request.model).add(OIDOID, ObjectIdGetDatum(GetUserId())).add(request.source);
     arguments.add(request.query.sql).add(request.query.has_features).add(request.query.has_label);
-    arguments.add(options_to_json(request.options)).add(TEXTARRAYOID, session_settings());
+    arguments.add(options_to_json(request.options)).add(TEXTARRAYOID, settings_of_session());
     SpiRows rows = write("INSERT INTO csp.run (model, owner, source, query, has_features, has_label, options, settings) "
                          "VALUES ($1, $2, $3, $4, $5, $6, $7::pg_catalog.jsonb, $8) RETURNING id",
                          std::move(arguments));

@@ -22,7 +22,7 @@ struct RunRequest {
 int64 insert_run(const RunRequest &request);
 
 // A text[] of what a worker must set to see the source as this session does.
-Datum session_settings();
+Datum settings_of_session();
 
 // JSON text of the options, as csp.run and csp.model_version store them; and options from rows of a name, a jsonb_typeof and a text.
 std::string options_to_json(const TrainingOptions &options);

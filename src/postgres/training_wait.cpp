@@ -89,9 +89,13 @@ bool worker_has_stopped(BackgroundWorkerHandle *handle) {
 RunState look_in_transaction(int64 run) {
     InterruptsHeld held;
     RunState state = look_at(run);
-    if (is_queued(state))
-        wake_queue();
+    bool in_vain = is_queued(state) && queue_needs_attention();
     finish_transaction();
+    if (in_vain) {  // here, without a process that would take the only worker that is free
+        XactIsoLevel = XACT_READ_COMMITTED;
+        start_queued_runs_unless_busy();
+        finish_transaction();
+    }
     return state;
 }
 

@@ -40,6 +40,7 @@ void apply_settings(const std::vector<std::string> &settings) {
     });
 }
 
+// What it leaves behind is written with the end of the run, so that nobody resumes the run before it is there.
 void record_failure(int64 run, const RunFailure &failure, const LastWords &last_words) {
     write_transaction([&] {
         if (!is_own_run(run))
@@ -52,12 +53,13 @@ void record_failure(int64 run, const RunFailure &failure, const LastWords &last_
     });
 }
 
-// Whatever is thrown, as a line of the server log; the transaction is over.
+// Whatever is thrown, as a line of the server log; the transaction is over. False if something was.
 template <typename Body>
-void or_log(const char *what, Body &&body) {
+bool or_log(const char *what, Body &&body) {
     RunFailure failure;
     try {
-        return body();
+        body();
+        return true;
     } catch (...) {
         failure = describe_failure();
     }
@@ -65,6 +67,7 @@ void or_log(const char *what, Body &&body) {
         AbortOutOfAnyTransaction();
         ereport(LOG, (errmsg("%s: %s", what, failure.message.c_str())));
     });
+    return false;
 }
 
 // False if the run was not to begin.
@@ -85,13 +88,14 @@ bool execute_run(int64 run) {
     } catch (...) {
         failure = describe_failure();
     }
-    if (termination_was_requested()) {
+    if (termination_was_requested() && std::strcmp(failure.state, "cancelled") == 0) {
         failure.message = "terminating training worker due to administrator command";
         failure.sqlstate = "57P01";
     }
     HOLD_INTERRUPTS();  // a second cancel must not keep the first from being recorded
     server_call([] { AbortOutOfAnyTransaction(); });
-    or_log("could not record the end of a training run", [&] { record_failure(run, failure, last_words); });
+    if (!or_log("could not write the last checkpoint of a training run", [&] { record_failure(run, failure, last_words); }))
+        or_log("could not record the end of a training run", [&] { record_failure(run, failure, {}); });
     RESUME_INTERRUPTS();
     server_call([&] { ereport(LOG, (errmsg("training run %lld ended: %s", (long long)run, failure.message.c_str()))); });
     return true;

@@ -70,15 +70,29 @@ struct Tuning {
     bool wait;
 };
 
+// The options of all trials, to which csp.device belongs where neither they nor the search say where to compute.
+void set_fixed_options(FunctionCallInfo fcinfo, Tuning &tuning) {
+    tuning.fixed = options_argument(fcinfo, arg_options);
+    tuning.request.options = PG_ARGISNULL(arg_options) ? "{}" : json_argument(fcinfo, arg_options);
+    const auto is_device = [](const auto &option) { return option.name == "device"; };
+    const bool says_device = std::any_of(tuning.fixed.begin(), tuning.fixed.end(), is_device) ||
+                             std::any_of(tuning.space.begin(), tuning.space.end(), is_device);
+    if (!says_device) {
+        const std::string device = csp_device;
+        tuning.request.options = "{\"device\": \"" + device + "\"" + (tuning.fixed.empty() ? "}" : ", " + tuning.request.options.substr(1));
+        tuning.fixed.push_back({"device", OptionKind::text, device});
+    }
+    set_options(tuning.request.run.options, tuning.fixed);
+    require_usable_device(tuning.request.run.options);
+}
+
 Tuning tuning_from_arguments(FunctionCallInfo fcinfo) {
     Tuning tuning;
     tuning.request.run = request_from_arguments(fcinfo);
     tuning.space = space_argument(fcinfo);
-    tuning.fixed = options_argument(fcinfo, arg_options);
-    set_options(tuning.request.run.options, tuning.fixed);
+    set_fixed_options(fcinfo, tuning);
     require_apart(tuning.space, tuning.fixed);
     tuning.request.search = json_argument(fcinfo, arg_search);
-    tuning.request.options = PG_ARGISNULL(arg_options) ? "{}" : json_argument(fcinfo, arg_options);
     tuning.trials = integer_argument(fcinfo, arg_trials, "trials", 1, most_trials);
     tuning.request.parallel = integer_argument(fcinfo, arg_parallel, "parallel", 1, most_parallel);
     tuning.request.reduction = integer_argument(fcinfo, arg_reduction, "reduction", 2, most_reduction);

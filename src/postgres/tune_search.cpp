@@ -45,7 +45,7 @@ int64 insert_search(const SearchRequest &request) {
     SpiArguments arguments;
     arguments.add(request.run.model).add(OIDOID, ObjectIdGetDatum(GetUserId())).add(request.run.source);
     arguments.add(request.run.query.sql).add(request.run.query.has_features).add(request.run.query.has_label);
-    arguments.add(request.search).add(request.options).add(TEXTARRAYOID, session_settings());
+    arguments.add(request.search).add(request.options).add(TEXTARRAYOID, settings_of_session());
     arguments.add(request.method).add(request.metric).add(request.parallel).add(int32(request.trials.size()));
     arguments.add(request.reduction).add(array_of(request.rungs)).add(request.seed);
     CatalogOwnerIdentity owner;

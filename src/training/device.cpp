@@ -1,6 +1,7 @@
 // Devices, threads and the BLAS behind LibTorch.
 #include "device.h"
 
+#include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <c10/core/Device.h>
 #include <dlfcn.h>
@@ -39,16 +40,38 @@ Function *blas_function(const char *name) {
 
 }  // namespace
 
-at::TensorOptions tensor_options(const std::string &device) {
+namespace {
+
+// What LibTorch itself can use decides: a driver may be there that is too old for it.
+void require_torch_device(const std::string &device, int index) {
     const int devices = cuda_device_count();
-    if (device == "cpu" || (device == "auto" && devices == 0)) return at::TensorOptions(at::kCPU).dtype(at::kFloat);
+    if (index < devices) return;
+    std::string available = "cpu";
+    for (int i = 0; i < devices; ++i) available += ", cuda:" + std::to_string(i);
+    throw Error(ErrorKind::not_supported, "device \"" + device + "\" is not available",
+                "LibTorch " + torch_version_name() + " can use: " + available + ".",
+                "Set the option device to one of these, or to auto, or install a LibTorch with CUDA and its driver.");
+}
+
+}  // namespace
+
+at::TensorOptions tensor_options(const std::string &device) {
+    if (device == "cpu" || (device == "auto" && cuda_device_count() == 0))
+        return at::TensorOptions(at::kCPU).dtype(at::kFloat);
     const int index = device.rfind("cuda:", 0) == 0 ? std::stoi(device.substr(5)) : 0;
-    if (index >= devices) {
-        throw Error(ErrorKind::not_supported, "device \"" + device + "\" is not available",
-                    "LibTorch " + torch_version_name() + " sees " + std::to_string(devices) + " CUDA devices.",
-                    "Set the option device to cpu or auto, or install a LibTorch with CUDA and its driver.");
-    }
+    require_torch_device(device, index);
     return at::TensorOptions(at::Device(at::kCUDA, static_cast<at::DeviceIndex>(index))).dtype(at::kFloat);
+}
+
+void set_deterministic(bool deterministic) {
+    at::globalContext().setDeterministicAlgorithms(deterministic, false);
+    at::globalContext().setDeterministicCuDNN(deterministic);
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 2)
+    // Memory that nobody has written to is never read here.
+    at::globalContext().setDeterministicFillUninitializedMemory(false);
+#endif
+    // cuBLAS reads it when its handle is made, with the first product.
+    if (deterministic) setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", 0);
 }
 
 void prepare_process() {

@@ -82,6 +82,7 @@ struct TrainingOptions {
     double checkpoint_seconds = 180;  // between two checkpoints, which the caller of the trainer takes; 0: none
     int64_t seed = 0;
     std::string device = "auto";  // auto, cpu, cuda, cuda:N
+    bool deterministic = false;   // the same bits every time, on CUDA too
     int threads = 1;              // of LibTorch and BLAS
     Precision precision = Precision::float32;
 };

@@ -13,7 +13,7 @@ namespace {
 
 // LibTorch has no type for an allocation that failed on the host, only these words.
 bool speaks_of_memory(const std::string &text) {
-    for (const char *words : {"allocate memory", "out of memory", "not enough memory"}) {
+    for (const char *words : {"allocate memory", "out of memory", "not enough memory", "ALLOC_FAILED"}) {
         if (text.find(words) != std::string::npos) return true;
     }
     return false;

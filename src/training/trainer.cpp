@@ -327,6 +327,7 @@ std::unique_ptr<Trainer> make_trainer_on(const at::TensorOptions &device, const 
         validate(options);
         check_rows(data);
         prepare_process();
+        set_deterministic(options.deterministic);
         auto trainer = std::make_unique<TwoStageTrainer>(device, options, data);
         if (!checkpoint.empty()) trainer->restore(checkpoint);
         return trainer;

@@ -11,7 +11,7 @@ SELECT count(*) FILTER (WHERE line LIKE '%/csp_ext.so%') > 0 AS csp_ext, count(*
 FROM maps;
 DROP TABLE maps;
 
-SELECT name FROM csp_info();
+SELECT name FROM csp_info() WHERE name !~ '^device cuda';
 SELECT count(*) > 30 AS many, bool_and(description <> '' AND range <> '') AS described FROM csp_options();
 SELECT name, published_name, type, range FROM csp_options() WHERE name IN ('temperature_in_batch', 'seed', 'loss', 'layer_norm') ORDER BY 1;
 

@@ -1,0 +1,203 @@
+# The worker acts with the caller's rights: what he may read, as whom functions run, what happens when rights go.
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::RealBin;
+use CspServer;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $server = CspServer->new('rights', 'csp.max_training_workers = 1');
+my $small = $CspServer::small;
+sub sql { return $server->sql(@_); }
+sub as { my ($role, $query) = @_; return sql("SET client_min_messages = warning; SET ROLE $role; $query"); }
+sub error_as { my ($role, $query) = @_; return $server->error_of("SET client_min_messages = warning; SET ROLE $role; $query"); }
+sub rows_read { my ($run) = @_; return sql("SELECT state, rows_read FROM csp.runs WHERE id = $run"); }
+sub train { my ($source, $more) = @_; $source =~ s/'/''/g; return $server->train('theirs', $small, $more // '', $source); }
+
+sql(q{
+	CREATE ROLE alice LOGIN; CREATE ROLE bob LOGIN; CREATE ROLE keeper; CREATE ROLE passer LOGIN;
+	GRANT EXECUTE ON PROCEDURE csp_train, csp_resume TO alice, bob, passer;
+	GRANT CREATE ON SCHEMA public TO alice, keeper;
+	CREATE TABLE owned AS SELECT *, CASE WHEN id <= 100 THEN 'alice' WHEN id <= 150 THEN 'bob' ELSE 'none' END AS owner, id % 4 AS tenant FROM places;
+	GRANT SELECT ON owned TO alice, bob;
+	CREATE TABLE calls (function text, "user" text, session text);
+	GRANT INSERT ON calls TO PUBLIC;
+});
+
+# ---- row-level security and columns --------------------------------------------------------------------------------------
+
+sql('ALTER TABLE owned ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON owned USING (owner = current_user)');
+is(rows_read(as('alice', train('owned'))), 'succeeded|100', 'a policy lets alice train on her rows');
+is(rows_read(as('alice', train("SELECT * FROM owned WHERE label <> 'never'"))), 'succeeded|100', 'also in a SELECT');
+is(rows_read(sql('SET client_min_messages = warning; ' . $server->train('all', $small, '', 'owned'))), 'succeeded|360', 'and a superuser on all');
+like(error_as('alice', 'SET row_security = off; ' . train('owned')), qr/ERROR:  42501: query would be affected by row-level security policy/,
+	'who will not have rows left out in silence is told');
+
+# A cheap function of the caller's own sees no row that the policy hides.
+sql(q{
+	CREATE TABLE seen (id bigint);
+	GRANT INSERT ON seen TO alice;
+	CREATE FUNCTION leak(bigint) RETURNS boolean LANGUAGE plpgsql COST 0.0001 AS $$ BEGIN INSERT INTO seen VALUES ($1); RETURN true; END $$;
+});
+is(rows_read(as('alice', train('SELECT * FROM owned WHERE leak(id)'))), 'succeeded|100', 'a function that tells what it sees');
+is(sql('SELECT count(*), max(id) FROM seen'), '100|100', 'sees no row that a policy hides');
+
+# Policies ask for settings; so do texts of labels.
+sql(q{DROP POLICY own ON owned; CREATE POLICY tenant ON owned USING (tenant = current_setting('app.tenant')::int)});
+is(rows_read(as('bob', "SET app.tenant = 3; " . $server->train('bobs', $small, '', 'owned'))), 'succeeded|90', 'a policy sees the settings of the session');
+my $run = as('bob', "SET app.tenant = 1; SET client_min_messages = error; " . $server->train('bobs', $small, '', 'owned AS o') =~ s/owned AS o/SELECT * FROM owned WHERE id > 4/r);
+is(rows_read($run), 'succeeded|89', 'whichever they are');
+like(error_as('bob', $server->train('bobs', $small, '', 'owned')), qr/unrecognized configuration parameter "app.tenant"/, 'and lacks them where the session does');
+sql(q{ALTER TABLE owned DISABLE ROW LEVEL SECURITY; ALTER ROLE bob SET app.tenant = 2; CREATE VIEW when_seen AS SELECT geom, features, '2024-01-31'::timestamptz + id * interval '12 h' AS label FROM places WHERE id <= 40; GRANT SELECT ON when_seen TO alice});
+as('alice', "SET TimeZone = 'Pacific/Auckland'; SET DateStyle = 'German'; " . $server->train('times', $small, '', 'when_seen'));
+like(sql("SELECT min(label) FROM csp.classes WHERE model = 'times'"), qr/^\d\d\.\d\d\.2024 \d\d:\d\d:\d\d NZDT$/, 'labels are written as the session writes them');
+
+# Columns that are not granted.
+sql('REVOKE SELECT ON owned FROM bob; GRANT SELECT (geom, features) ON owned TO bob');
+like(error_as('bob', $server->train('bobs', $small, '', 'owned')), qr/ERROR:  42501: permission denied for table owned/, 'a column that is not granted cannot be trained on');
+$run = as('bob', "CALL csp_train('bobs', 'owned', 'geom', 'features', options => '$small')");
+is(rows_read($run), 'succeeded|360', 'those that are can');
+
+# ---- views and functions -------------------------------------------------------------------------------------------------
+
+sql(q{
+	CREATE FUNCTION note(name text) RETURNS boolean LANGUAGE plpgsql AS $$
+	BEGIN INSERT INTO calls VALUES (name, current_user, session_user); RETURN true; END $$;
+	CREATE FUNCTION note_invoker() RETURNS boolean LANGUAGE sql VOLATILE AS $$ SELECT note('invoker') $$;
+	CREATE FUNCTION note_definer() RETURNS boolean LANGUAGE sql VOLATILE SECURITY DEFINER AS $$ SELECT note('definer') $$;
+	ALTER FUNCTION note_definer() OWNER TO keeper;
+	CREATE VIEW noted AS SELECT * FROM places WHERE note_invoker() AND note_definer();
+	GRANT SELECT ON noted TO alice;
+	GRANT SELECT ON places TO keeper;
+	ALTER VIEW noted OWNER TO keeper;
+});
+is(rows_read(as('alice', train('noted'))), 'succeeded|360', "a view reads with its owner's rights");
+is(sql('SELECT DISTINCT function, "user", session FROM calls ORDER BY 1'), "definer|keeper|alice\ninvoker|alice|alice",
+	'functions in it run as the caller, SECURITY DEFINER ones as their owner');
+sql('ALTER VIEW noted SET (security_invoker = true)');
+like(error_as('alice', train('noted')), qr/ERROR:  42501: permission denied for (table|view) places/, 'a security_invoker view with those of the caller');
+sql('GRANT SELECT ON places TO alice');
+is(rows_read(as('alice', train('noted'))), 'succeeded|360', 'once he has them');
+
+# What a function in the source does is not done with more rights than the caller has, at no time of the transaction.
+sql(q{
+	TRUNCATE calls;
+	CREATE TABLE touched (id bigint);
+	GRANT INSERT ON touched TO alice;
+	CREATE FUNCTION note_trigger() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO calls VALUES ('trigger', current_user, session_user); RETURN NULL; END $$;
+	CREATE CONSTRAINT TRIGGER late AFTER INSERT ON touched DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION note_trigger();
+	CREATE FUNCTION touch(bigint) RETURNS boolean LANGUAGE plpgsql AS $$
+	BEGIN
+		IF $1 = 7 THEN INSERT INTO touched VALUES ($1); END IF;
+		RETURN true;
+	END $$;
+});
+is(rows_read(as('alice', train('SELECT * FROM places WHERE touch(id)'))), 'succeeded|360', 'a source with effects is read');
+is(sql('SELECT count(*) FROM touched'), '1', 'once');
+is(sql('SELECT DISTINCT function, "user", session FROM calls'), 'trigger|alice|alice', 'its deferred triggers run as the caller');
+sql(q{
+	CREATE FUNCTION steal() RETURNS boolean LANGUAGE plpgsql AS $$
+	BEGIN
+		BEGIN UPDATE csp.model SET owner = 'alice'; INSERT INTO calls VALUES ('stolen', current_user, session_user); EXCEPTION WHEN insufficient_privilege THEN NULL; END;
+		BEGIN RESET ROLE; INSERT INTO calls SELECT 'reset', current_user, session_user WHERE current_user <> 'alice'; EXCEPTION WHEN OTHERS THEN NULL; END;
+		BEGIN SET SESSION AUTHORIZATION postgres; INSERT INTO calls VALUES ('superuser', current_user, session_user); EXCEPTION WHEN OTHERS THEN NULL; END;
+		RETURN true;
+	END $$;
+	TRUNCATE calls;
+});
+is(rows_read(as('alice', train('SELECT * FROM places WHERE steal()'))), 'succeeded|360', 'a hostile function is just a function');
+is(sql('SELECT count(*) FROM calls'), '0', 'of the caller');
+is(sql("SELECT string_agg(DISTINCT owner::text, ',' ORDER BY owner::text) FROM csp.model WHERE name IN ('good', 'theirs')"), 'alice,postgres', 'and has changed nothing');
+
+# Settings that a function leaves behind are no obstacle to the worker.
+sql(q{
+	CREATE FUNCTION leave_settings() RETURNS boolean LANGUAGE plpgsql AS $$
+	BEGIN
+		PERFORM set_config('default_transaction_read_only', 'on', false), set_config('default_transaction_isolation', 'serializable', false),
+		        set_config('search_path', 'nowhere', false), set_config('lock_timeout', '1', false), set_config('row_security', 'off', false);
+		RETURN true;
+	END $$;
+});
+is(rows_read(as('alice', train('SELECT * FROM places WHERE id <> 1 OR public.leave_settings()'))), 'succeeded|360', 'settings that a function leaves behind stop nothing');
+
+# ---- the path and the role ------------------------------------------------------------------------------------------------
+
+sql(q{
+	CREATE SCHEMA drawer AUTHORIZATION alice;
+	CREATE VIEW drawer.places AS SELECT * FROM public.places WHERE id <= 50;
+	ALTER VIEW drawer.places OWNER TO alice;
+	CREATE FUNCTION drawer.float4(text) RETURNS real LANGUAGE sql AS 'SELECT 1/0::real';
+	CREATE FUNCTION drawer.never(bigint, bigint) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'an operator of the path was used'; END $$;
+	CREATE OPERATOR drawer.= (LEFTARG = bigint, RIGHTARG = bigint, FUNCTION = drawer.never);
+});
+is(rows_read(as('alice', 'SET search_path = drawer, public; ' . train('places'))), 'succeeded|50', "a table is looked for in the caller's path");
+is(rows_read(as('alice', 'SET search_path = drawer, pg_catalog, public; ' . train('SELECT * FROM places'))), 'succeeded|50', 'and the catalogue never, whatever comes first in it');
+
+# The role of the moment, not of the session.
+$run = as('alice', train('places', ', wait => false'));
+is(sql("SELECT csp_wait($run)"), 'succeeded', 'SET ROLE');
+is(sql("SELECT owner FROM csp.runs WHERE id = $run"), 'alice', 'trains as that role');
+sql('REVOKE CONNECT ON DATABASE postgres FROM PUBLIC; GRANT CONNECT ON DATABASE postgres TO alice, bob');
+like(error_as('passer', train('places')), qr/ERROR:  42501: role "passer" may not connect to this database/, 'which must be one that may connect');
+sql('GRANT CONNECT ON DATABASE postgres TO PUBLIC');
+
+# Roles with settings of their own.
+sql(q{
+	ALTER ROLE alice SET statement_timeout = '1ms'; ALTER ROLE alice SET default_transaction_read_only = on;
+	ALTER ROLE alice SET default_transaction_isolation = 'serializable'; ALTER ROLE alice SET search_path = 'nowhere';
+});
+is(rows_read(as('alice', train('SELECT * FROM places WHERE pg_sleep(0.001) IS NOT NULL'))), 'succeeded|360', "a role's timeouts and modes are not the worker's");
+sql('ALTER ROLE alice RESET ALL');
+
+# ---- rights that go while a run is queued or goes on ------------------------------------------------------------------------
+
+sub behind_another {
+	my ($change, $query) = @_;
+	my $first = $server->start('first', $CspServer::endless);
+	my $queued = as('alice', $query // train('places', ', wait => false'));
+	sql($change);
+	sql("SELECT csp_cancel($first)");
+	sql("SELECT csp_wait($queued)");
+	return $queued;
+}
+sub ends { my ($run, $state, $message, $what) = @_; $server->is_well($what, $run, $state); like(sql("SELECT message FROM csp.runs WHERE id = $run"), $message, "$what: and why"); }
+
+ends(behind_another('REVOKE SELECT ON places FROM alice'), 'failed|42501', qr/permission denied for table places/, 'SELECT on the source is revoked');
+sql('GRANT SELECT ON places TO alice');
+ends(behind_another('ALTER TABLE places DROP COLUMN label CASCADE'), 'failed|42703', qr/column source.label does not exist/, 'a column is dropped');
+sql(q{ALTER TABLE places ADD label text; UPDATE places SET label = CASE WHEN ST_Y(geom) > 0 THEN 'north' ELSE 'south' END});
+$server->is_well('EXECUTE on csp_train is revoked', behind_another('REVOKE EXECUTE ON PROCEDURE csp_train FROM alice'), 'succeeded|');
+sql('GRANT EXECUTE ON PROCEDURE csp_train TO alice');
+ends(behind_another('ALTER ROLE alice NOLOGIN'), 'failed|28000', qr/may not log in or does not exist/, 'LOGIN is revoked');
+sql('ALTER ROLE alice LOGIN');
+
+# A model that changes hands meanwhile.
+ends(behind_another("UPDATE csp.model SET owner = 'bob' WHERE name = 'theirs'"), 'failed|42501', qr/must be owner of model "theirs"/, 'the model is given to another');
+sql("UPDATE csp.model SET owner = 'alice' WHERE name = 'theirs'");
+
+# A role that is dropped: before the run begins, and while it goes on.
+sql('CREATE ROLE short LOGIN; GRANT EXECUTE ON PROCEDURE csp_train TO short; GRANT SELECT ON places TO PUBLIC');
+sub drop_short { return 'REVOKE EXECUTE ON PROCEDURE csp_train FROM short; DROP ROLE short'; }
+my $of_short = "SET ROLE short; " . $server->train('of_short', $small, ', wait => false');
+my $first = $server->start('first', $CspServer::endless);
+my $queued = sql($of_short);
+sql(drop_short());
+sql("SELECT csp_cancel($first)");
+ends($queued, 'failed|28000', qr/may not log in or does not exist/, 'the role is dropped while its run is queued');
+sql('CREATE ROLE short LOGIN; GRANT EXECUTE ON PROCEDURE csp_train TO short');
+my $holder = $server->node->background_psql('postgres');
+$holder->query_safe('BEGIN; LOCK TABLE csp.model IN EXCLUSIVE MODE');
+$run = sql($of_short);
+$server->until_true("SELECT count(*) = 1 FROM pg_stat_activity a JOIN csp.run r ON r.pid = a.pid WHERE r.id = $run AND a.wait_event_type = 'Lock'");
+$holder->quit;
+is(sql("SELECT csp_wait($run)"), 'succeeded', 'the role is there: its run succeeds');
+sql("DELETE FROM csp.model_version WHERE model = 'of_short'; DELETE FROM csp.model WHERE name = 'of_short'");
+$run = sql("SET ROLE short; " . $server->train('of_short', $small =~ s/"epochs": 1/"epochs": 500/r, ', wait => false'));
+$server->until_true("SELECT phase = 'supervised' FROM csp.run WHERE id = $run");
+sql(drop_short());
+ends($run, 'failed|42704', qr/the role that would own model "of_short" does not exist/, 'the role is dropped while its run goes on');
+is(sql("SELECT count(*) FROM csp.model WHERE name = 'of_short'"), '0', 'nobody has got a model');
+
+$server->node->stop;
+done_testing();
