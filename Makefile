@@ -68,8 +68,8 @@ objects = $(patsubst %.cpp,%.o,$(filter-out $(FOREIGN_KERNELS),$(sort $(wildcard
 ENCODER_OBJS := $(call objects,src/encoder/*.cpp)
 TRAINING_OBJS := $(call objects,src/training/*.cpp)
 POSTGRES_OBJS := $(call objects,src/postgres/*.cpp)
-# What csp_ext.so knows of training: the table of options, free of LibTorch.
-OPTIONS_OBJS := $(call objects,src/training/options*.cpp)
+# What csp_ext.so knows of training: the table of options and the store of features, free of LibTorch.
+OPTIONS_OBJS := $(call objects,src/training/options*.cpp src/training/feature_*.cpp src/training/checksum.cpp)
 TORCH_OBJS := $(filter-out $(OPTIONS_OBJS),$(TRAINING_OBJS))
 ENCODER_TEST_OBJS := $(call objects,test/unit/encoder*.cpp)
 TRAINING_TEST_OBJS := $(call objects,test/unit/training*.cpp test/unit/host_device.cpp)
@@ -150,6 +150,7 @@ $(POSTGRES_OBJS): private room_flags = $(CPPFLAGS) -isystem $(includedir_server)
 $(ENCODER_TEST_OBJS) $(TRAINING_TEST_OBJS): private room_flags += -DCSP_TEST_DATA='"$(CURDIR)/test/unit/data"'
 kernel_flags =
 src/encoder/kernel_%.o: private kernel_flags = -O3
+src/training/feature_packing.o: private kernel_flags = -O3
 ifeq ($(ARCHITECTURE),x86_64)
 src/encoder/kernel_avx2.o: private kernel_flags = -O3 -mavx2 -mfma
 src/encoder/kernel_avx512.o: private kernel_flags = -O3 -mavx512f -mavx512dq -mavx512bw -mavx512vl -mfma

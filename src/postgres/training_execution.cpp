@@ -37,13 +37,9 @@ private:
         in_transaction([&] { rows_ = read_training_rows(request.query, request.options, limit); });
         require_rows();
         data_ = rows_.data(request.query);
-        int64_t estimate = estimate_memory(request.options, data_.rows, data_.image_dim, data_.class_count, data_.user_count);
+        data_.keep_position_features = rows_.estimate(request.options, true) <= limit;
+        int64_t estimate = rows_.estimate(request.options, data_.keep_position_features);
         write_transaction([&] { record_rows(run_, rows_, estimate); });
-        if (estimate > limit)
-            throw Error(ErrorKind::out_of_memory, "the training run does not fit into csp.training_memory",
-                        "It would need about " + std::to_string(estimate >> 20) + " MB for " +
-                            std::to_string(data_.rows) + " rows.",
-                        "Raise csp.training_memory, lower option batch_size, or train on fewer rows.");
     }
 
     void require_rows() const {
@@ -126,7 +122,7 @@ private:
             pending_metrics_.push_back(progress.metrics);
         if (now_seconds() - last_write_ < progress_interval_seconds)
             return;
-        write_with_metrics([&] { record_progress(run_, progress, resident_memory()); });
+        write_with_metrics([&] { record_progress(run_, progress, process_memory()); });
         last_write_ = now_seconds();
     }
 
@@ -144,7 +140,7 @@ private:
     void publish_model() {
         trained_.seconds = now_seconds() - started_;
         write_with_metrics([&] {
-            record_progress(run_, last_progress_, resident_memory());
+            record_progress(run_, last_progress_, process_memory());
             publish(run_, stored_, rows_, trained_);
         });
     }

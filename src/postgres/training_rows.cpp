@@ -3,6 +3,7 @@
 
 #include "arrays.h"
 #include "dates.h"
+#include "feature_file.h"
 #include "geometry.h"
 #include "spi.h"
 
@@ -14,9 +15,13 @@ namespace {
 
 constexpr long rows_per_fetch = 1000;
 
+// So much is written to the temporary file at a time.
+constexpr std::size_t write_bytes = 4 * 1024 * 1024;
+
 class Reader {
 public:
-    Reader(const TrainingQuery &query, int64_t memory_limit) : query_(query), memory_limit_(memory_limit) {}
+    Reader(const TrainingQuery &query, const TrainingOptions &options, int64_t memory_limit)
+        : query_(query), options_(options), memory_limit_(memory_limit) {}
 
     // One row of the query's result.
     void add(HeapTuple tuple, TupleDesc descriptor) {
@@ -30,7 +35,20 @@ public:
         }
     }
 
+    // From time to time: has the rows so far fit into memory.
+    void limit_memory() {
+        if (!file_ && packed_ && estimate() > memory_limit_)
+            move_features_to_file();
+        if (estimate() > memory_limit_)
+            throw_too_large();
+        if (file_ && packed_->held_bytes() >= write_bytes)
+            write_features();
+    }
+
     TrainingRows finish() {
+        limit_memory();
+        if (packed_)
+            finish_features();
         sort_labels();
         rows_.user_count = int(user_index_.size());
         sort_by_name(user_index_, rows_.users);
@@ -75,7 +93,6 @@ private:
         rows_.lonlat.push_back(place->lat);
         rows_.classes.push_back(no_label ? -1 : number_of(label, class_index_));
         rows_.unlabelled += no_label;
-        check_memory();
     }
 
     void add_features(Datum value) {
@@ -84,7 +101,28 @@ private:
         if (features.length == 0)
             throw SqlError(ERRCODE_DATA_EXCEPTION, "features must not be an empty array");
         rows_.image_dim = features.length;
-        rows_.features.insert(rows_.features.end(), features.values, features.values + features.length);
+        if (!packed_)
+            packed_.emplace(options_.feature_storage, features.length);
+        packed_->append(features.values);
+    }
+
+    void move_features_to_file() {
+        file_.emplace();
+        write_features();
+    }
+
+    void write_features() {
+        packed_->drain([this](const char *bytes, std::size_t size) {
+            file_->write(bytes, size);
+            check_for_interrupts();
+        });
+        rows_.streamed_bytes = file_->size();
+    }
+
+    void finish_features() {
+        if (file_)
+            write_features();
+        rows_.features = file_ ? features_on_file(file_->finish(), std::move(*packed_)) : features_in_memory(std::move(*packed_));
     }
 
     using Index = std::map<std::string, int32_t>;
@@ -96,13 +134,17 @@ private:
         return index.emplace(std::move(name), int32_t(index.size())).first->second;
     }
 
-    void check_memory() const {
-        int64_t bytes = int64_t(rows_.features.capacity()) * sizeof(float) + rows_.lonlat.capacity() * sizeof(double) +
-                        (rows_.classes.capacity() + rows_.dates.capacity() + rows_.users.capacity()) * sizeof(int32_t);
-        if (bytes > memory_limit_)
-            throw Error(ErrorKind::out_of_memory, "the training rows do not fit into csp.training_memory",
-                        "After " + std::to_string(rows_.read) + " rows they take " + std::to_string(bytes >> 20) + " MB.",
-                        "Raise csp.training_memory, or train on fewer rows, for example with a SELECT with TABLESAMPLE.");
+    // What can be had without is not counted.
+    int64_t estimate() const {
+        return estimate_memory(options_, int64_t(rows_.classes.size()), rows_.image_dim, int(class_index_.size()),
+                               int(user_index_.size()), {!file_, false});
+    }
+
+    [[noreturn]] void throw_too_large() const {
+        throw Error(ErrorKind::out_of_memory, "the training run does not fit into csp.training_memory",
+                    "It would need about " + std::to_string(estimate() >> 20) + " MB for the first " +
+                        std::to_string(rows_.read) + " rows" + (file_ ? ", with their features in a temporary file." : "."),
+                    "Raise csp.training_memory, lower option batch_size, or train on fewer rows, for example with a SELECT with TABLESAMPLE.");
     }
 
     void sort_labels() {
@@ -126,8 +168,11 @@ private:
     }
 
     const TrainingQuery &query_;
+    const TrainingOptions &options_;
     int64_t memory_limit_;
     TrainingRows rows_;
+    std::optional<PackedRows> packed_;  // features: all of them, or those not yet in the file
+    std::optional<FeatureFile> file_;
     Index class_index_;
     Index user_index_;
 };
@@ -169,6 +214,7 @@ void read_all(const TrainingQuery &query, Reader &reader) {
         for (uint64 i = 0; i < SPI_processed; ++i)
             reader.add(SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
         MemoryContextSwitchTo(previous);
+        reader.limit_memory();
         server_call([&] {
             SPI_freetuptable(SPI_tuptable);
             MemoryContextReset(slice_context);
@@ -181,7 +227,7 @@ void read_all(const TrainingQuery &query, Reader &reader) {
 }  // namespace
 
 TrainingRows read_training_rows(const TrainingQuery &query, const TrainingOptions &options, int64_t memory_limit) {
-    Reader reader(query, memory_limit);
+    Reader reader(query, options, memory_limit);
     with_spi([&] { read_all(query, reader); });
     TrainingRows rows = reader.finish();
     draw_validation(rows, options);
@@ -192,8 +238,8 @@ TrainingData TrainingRows::data(const TrainingQuery &query) const {
     TrainingData data;
     data.rows = classes.size();
     data.lonlat = lonlat.data();
-    data.features = query.has_features ? features.data() : nullptr;
-    data.image_dim = query.has_features ? image_dim : 0;
+    data.features = features;
+    data.image_dim = image_dim;
     data.classes = query.has_label ? classes.data() : nullptr;
     data.class_count = query.has_label ? int(labels.size()) : 0;
     data.dates = query.has_date ? dates.data() : nullptr;
@@ -202,6 +248,11 @@ TrainingData TrainingRows::data(const TrainingQuery &query) const {
     data.validation = validation.data();
     data.labels = &labels;
     return data;
+}
+
+int64_t TrainingRows::estimate(const TrainingOptions &options, bool keep_position_features) const {
+    return estimate_memory(options, int64_t(classes.size()), image_dim, int(labels.size()), user_count,
+                           {streamed_bytes == 0, keep_position_features});
 }
 
 }  // namespace csp::server

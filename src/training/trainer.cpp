@@ -139,7 +139,8 @@ private:
 
     void start_epoch() {
         epoch_order_ = order_;
-        current_ = std::make_unique<Epoch>(sampler_->draw(order_), plan().batch_size, order_);
+        current_.reset();  // rows of one epoch at a time
+        current_ = std::make_unique<Epoch>(sampler_->draw(order_), plan().batch_size, order_, plan().windows);
         sums_ = {};
         batch_ = 0;
         validated_ = 0;
@@ -173,6 +174,7 @@ private:
 
     void train_batch() {
         const RowIds rows = current_->batch(batch_);
+        if (plan().stage == Stage::pretraining) samples_.prefetch(*current_, batch_);
         adam_.zero_gradients();
         const at::Tensor loss = plan().stage == Stage::pretraining ? contrastive_loss(rows) : supervised_loss(rows);
         last_loss_ = loss.item<double>();
