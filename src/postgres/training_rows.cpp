@@ -37,10 +37,11 @@ public:
 
     // From time to time: has the rows so far fit into memory.
     void limit_memory() {
-        if (!file_ && packed_ && estimate() > memory_limit_)
-            move_features_to_file();
-        if (estimate() > memory_limit_)
-            throw_too_large();
+        if (estimate(!file_) > memory_limit_) {
+            if (estimate(false) > memory_limit_)
+                throw_too_large();
+            file_.emplace();
+        }
         if (file_ && packed_->held_bytes() >= write_bytes)
             write_features();
     }
@@ -106,11 +107,6 @@ private:
         packed_->append(features.values);
     }
 
-    void move_features_to_file() {
-        file_.emplace();
-        write_features();
-    }
-
     void write_features() {
         packed_->drain([this](const char *bytes, std::size_t size) {
             file_->write(bytes, size);
@@ -134,16 +130,17 @@ private:
         return index.emplace(std::move(name), int32_t(index.size())).first->second;
     }
 
-    // What can be had without is not counted.
-    int64_t estimate() const {
+    // Position features, which a run can do without, are not counted.
+    int64_t estimate(bool features_in_memory) const {
         return estimate_memory(options_, int64_t(rows_.classes.size()), rows_.image_dim, int(class_index_.size()),
-                               int(user_index_.size()), {!file_, false});
+                               int(user_index_.size()), {features_in_memory, false});
     }
 
     [[noreturn]] void throw_too_large() const {
         throw Error(ErrorKind::out_of_memory, "the training run does not fit into csp.training_memory",
-                    "It would need about " + std::to_string(estimate() >> 20) + " MB for the first " +
-                        std::to_string(rows_.read) + " rows" + (file_ ? ", with their features in a temporary file." : "."),
+                    "It would need about " + std::to_string(estimate(false) >> 20) + " MB for the first " +
+                        std::to_string(rows_.read) + " rows" +
+                        (packed_ ? ", with their features in a temporary file." : "."),
                     "Raise csp.training_memory, lower option batch_size, or train on fewer rows, for example with a SELECT with TABLESAMPLE.");
     }
 

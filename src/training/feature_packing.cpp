@@ -1,5 +1,6 @@
 // Floats as 16 bits and back, in loops that compilers turn into vector instructions.
 #include <cmath>
+#include <cstdio>
 #include <cstring>
 
 #include "../encoder/error.h"
@@ -57,9 +58,11 @@ double first_too_large(FeatureStorage storage) {
     if (!std::isfinite(value))
         throw Error(ErrorKind::invalid_data, "features must not contain NaN or infinity",
                     element + " is not a finite number.", "Leave such rows out of the source.");
+    char text[32];
+    std::snprintf(text, sizeof text, "%.9g", static_cast<double>(value));
     throw Error(ErrorKind::invalid_data,
                 std::string("a feature is too large for feature_storage ") + to_string(storage),
-                element + " is " + std::to_string(value) + ".",
+                element + " is " + text + ".",
                 "Use feature_storage float32" +
                     std::string(storage == FeatureStorage::float16 ? " or bfloat16" : "") + ", or scale the features.");
 }

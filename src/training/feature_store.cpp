@@ -103,7 +103,7 @@ PackedRows::PackedRows(FeatureStorage storage, int dim)
 
 void PackedRows::append(const float *features) {
     const std::size_t held = size_ - drained_, at = held % chunk_rows_;
-    if (held == chunks_.size() * chunk_rows_) chunks_.push_back(std::make_unique<char[]>(chunk_rows_ * row_bytes_));
+    if (held == chunks_.size() * chunk_rows_) chunks_.emplace_back(new char[chunk_rows_ * row_bytes_]);  // not touched before it is filled
     char *packed = chunks_.back().get() + at * row_bytes_;
     pack_features(storage_, features, dim_, packed);
     checksum_.add(packed, row_bytes_);

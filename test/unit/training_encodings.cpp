@@ -14,6 +14,7 @@
 #include "../../src/training/network.h"
 #include "../../src/training/position_tensors.h"
 #include "../../src/training/samples.h"
+#include "training_support.h"
 
 namespace csp {
 namespace {
