@@ -37,6 +37,7 @@ void apply_settings(const std::vector<std::string> &settings) {
         SetConfigOption("jit", "off", PGC_USERSET, PGC_S_SESSION);
         SetConfigOption("synchronize_seqscans", "off", PGC_USERSET, PGC_S_SESSION);
     });
+    in_transaction([] {});  // temp_tablespaces, set outside one, holds from the transaction after the next on
 }
 
 void record_failure(int64 run, const RunFailure &failure, const LastWords &last_words) {

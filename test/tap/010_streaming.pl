@@ -23,8 +23,9 @@ $node->safe_psql('postgres', q{
 	       ARRAY(SELECT sin(i * k / 50.0)::real FROM generate_series(1, 1024) k) AS features,
 	       CASE WHEN i * 11 % 160 > 80 THEN 'north' ELSE 'south' END AS label
 	FROM generate_series(1, 1500) i;
-	-- Takes about a minute to read.
-	CREATE VIEW slow_places AS SELECT geom, features || features AS features, label, pg_sleep(0.04) FROM places;
+	-- The first thousand rows go into the file at once; then it takes a minute to read the others.
+	CREATE FUNCTION slowly(id int) RETURNS real[] LANGUAGE plpgsql AS 'BEGIN IF id > 1000 THEN PERFORM pg_sleep(0.1); END IF; RETURN ''{0}''; END';
+	CREATE VIEW slow_places AS SELECT geom, features || features || slowly(id) AS features, label FROM places;
 	CREATE TABLESPACE scratch LOCATION '';
 });
 
