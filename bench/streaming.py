@@ -15,7 +15,7 @@ import psycopg2
 
 ROUNDS = 5
 ROWS = 40_000 if "quick" in sys.argv[1:] else 400_000
-OPTIONS = '{{"batch_size": 1024, "fine_tune_batch_size": 1024, "encoder_learning_rate": 0{more}}}'
+OPTIONS = '{{"hidden_dim": 256, "embedding_dim": 128, "batch_size": 1024, "fine_tune_batch_size": 1024, "encoder_learning_rate": 0{more}}}'
 
 
 def execute(connection, sql):

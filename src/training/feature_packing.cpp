@@ -1,4 +1,5 @@
 // Floats as 16 bits and back, in loops that compilers turn into vector instructions.
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -38,16 +39,17 @@ uint16_t to_float16(float value) {
 
 float from_float16(uint16_t packed) {
     const uint32_t sign = static_cast<uint32_t>(packed & 0x8000) << 16, magnitude = packed & 0x7fff;
-    const float small = static_cast<float>(static_cast<int32_t>(magnitude)) * 0x1p-24f;
-    const uint32_t bits = magnitude < 0x400 ? bits_of(small) : (magnitude << 13) + 0x38000000;
-    return float_of(sign | bits);
+    const uint32_t subnormal = bits_of(static_cast<float>(static_cast<int32_t>(magnitude)) * 0x1p-24f);
+    const uint32_t normal = (magnitude << 13) + 0x38000000;
+    const uint32_t is_subnormal = 0 - static_cast<uint32_t>(magnitude < 0x400);  // all bits or none: no branch
+    return float_of(sign | (subnormal & is_subnormal) | (normal & ~is_subnormal));
 }
 
 // What is no longer a number of the storage once it is rounded begins here.
-double first_too_large(FeatureStorage storage) {
+float first_too_large(FeatureStorage storage) {
     switch (storage) {
         case FeatureStorage::float16: return 65520;
-        case FeatureStorage::bfloat16: return 0x1.ffp127;
+        case FeatureStorage::bfloat16: return 0x1.ffp127f;
         case FeatureStorage::float32: break;
     }
     return INFINITY;
@@ -68,9 +70,13 @@ double first_too_large(FeatureStorage storage) {
 }
 
 void require_fit(FeatureStorage storage, const float *features, std::size_t count) {
-    const double bound = first_too_large(storage);
-    for (std::size_t i = 0; i < count; ++i)
-        if (!(std::abs(static_cast<double>(features[i])) < bound)) throw_unfit(storage, i, features[i]);
+    const float bound = first_too_large(storage);
+    const auto fits = [bound](float feature) { return std::abs(feature) < bound; };  // false for NaN
+    uint32_t unfit = 0;
+    for (std::size_t i = 0; i < count; ++i) unfit |= static_cast<uint32_t>(!fits(features[i]));
+    if (unfit == 0) return;
+    const std::size_t i = static_cast<std::size_t>(std::find_if_not(features, features + count, fits) - features);
+    throw_unfit(storage, i, features[i]);
 }
 
 template <class Convert>

@@ -122,10 +122,8 @@ RowIds Samples::random_rows(std::size_t count, RandomStream &random) const {
     return rows;
 }
 
-at::Tensor Samples::read_images(const RowIds &rows) const {
-    at::Tensor images = at::empty({static_cast<int64_t>(rows.size()), data_.image_dim}, at::kFloat);
-    data_.features->read(rows.data(), rows.size(), images.data_ptr<float>());
-    return images;
+at::Tensor Samples::room_for_images(const RowIds &rows) const {
+    return at::empty({static_cast<int64_t>(rows.size()), data_.image_dim}, at::kFloat);
 }
 
 at::Tensor Samples::images(const RowIds &rows) const {
@@ -135,7 +133,9 @@ at::Tensor Samples::images(const RowIds &rows) const {
         const at::Tensor images = std::shared_future<at::Tensor>(batch->images).get();
         return images.narrow(0, found - batch->rows.begin(), static_cast<int64_t>(rows.size())).to(options_);
     }
-    return read_images(rows).to(options_);
+    const at::Tensor images = room_for_images(rows);
+    data_.features->read(rows.data(), rows.size(), images.data_ptr<float>());
+    return images.to(options_);
 }
 
 void Samples::prefetch(const Epoch &epoch, int64_t batch) {
@@ -144,9 +144,12 @@ void Samples::prefetch(const Epoch &epoch, int64_t batch) {
     next_batch_ = {};
     if (batch + 1 == epoch.batches()) return;
     next_batch_.rows = epoch.batch(batch + 1);
-    const auto read = [this, rows = next_batch_.rows, ahead = epoch.rows_ahead(batch)] {
-        data_.features->announce(ahead.data(), ahead.size());
-        return read_images(rows);
+    // The thread does nothing of LibTorch, whatever ends the process meanwhile.
+    const auto read = [&store = *data_.features, images = room_for_images(next_batch_.rows), rows = next_batch_.rows,
+                       ahead = epoch.rows_ahead(batch)] {
+        store.announce(ahead.data(), ahead.size());
+        store.read(rows.data(), rows.size(), static_cast<float *>(images.data_ptr()));
+        return images;
     };
     next_batch_.images = std::async(std::launch::async, read).share();
 }

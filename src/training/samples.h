@@ -15,8 +15,8 @@
 
 namespace csp {
 
-// Throws Error(invalid_data) for coordinates off the globe, features that are not finite, or
-// class and user ids without a class or user.
+// Throws Error(invalid_data) for coordinates off the globe, or class and user ids without a class or user. What
+// features are kept is a matter of pack_features.
 void check_rows(const TrainingData &data);
 
 class Epoch;
@@ -61,7 +61,7 @@ private:
     at::Tensor encode(const std::vector<double> &lonlat, const std::vector<float> &dates) const;
     void encode_into(const double *lonlat, const float *dates, std::size_t count, float *features) const;
     at::Tensor ids(const int32_t *of_rows, const RowIds &rows) const;
-    at::Tensor read_images(const RowIds &rows) const;
+    at::Tensor room_for_images(const RowIds &rows) const;
 
     struct Prefetched {
         RowIds rows;
