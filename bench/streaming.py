@@ -50,15 +50,15 @@ def train(connection, source, memory, epochs, more=""):
     label = "'label'" if '"epochs": 1' in more else "NULL"
     options = OPTIONS.format(more=f', "pretrain_epochs": {epochs}{more}')
     started = time.perf_counter()
-    execute(connection, f"CALL csp_train('bench', '{source}', 'geom', 'features', {label}, '{options}')")
+    (run,), = execute(connection, f"CALL csp_train('bench', '{source}', 'geom', 'features', {label}, '{options}')")
     wall = time.perf_counter() - started
-    (run, streamed, estimate, peak, rows), = execute(
-        connection, "SELECT id, streamed_bytes, memory_estimate, memory_peak, rows_read FROM csp.runs ORDER BY id DESC LIMIT 1")
+    (streamed, estimate, peak, rows), = execute(
+        connection, f"SELECT streamed_bytes, memory_estimate, memory_peak, rows_read FROM csp.runs WHERE id = {run}")
     (loss, seconds), = execute(
         connection, f"SELECT loss, seconds FROM csp.metrics WHERE run = {run} AND stage = 'pretraining' ORDER BY epoch DESC LIMIT 1")
     top1 = execute(connection, f"SELECT validation_top1 FROM csp.metrics WHERE run = {run} AND stage = 'supervised'")
     return {"streamed": streamed, "estimate": estimate >> 20, "peak": peak >> 20, "loss": loss, "top1": top1 and top1[0][0],
-            "speed": 0.9 * rows / seconds, "wall": wall}
+            "speed": 0.9 * rows / seconds, "wall": wall}  # a tenth is held out
 
 
 def spread(values, form="{:.2f}"):

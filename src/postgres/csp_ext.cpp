@@ -31,7 +31,9 @@ void define_settings() {
                             "The model in use is kept even if it is larger.", &csp_model_cache_size, 256 * 1024, 0,
                             MAX_KILOBYTES, PGC_USERSET, GUC_UNIT_KB, nullptr, nullptr, nullptr);
     DefineCustomIntVariable("csp.training_memory", "Memory that a training run may use.",
-                            "A run that would need more fails before it begins to compute.", &csp_training_memory,
+                            "Image features that do not fit are read from a temporary file. A run that would need more even so "
+                            "fails before it begins to compute.",
+                            &csp_training_memory,
                             2 * 1024 * 1024, 1024, MAX_KILOBYTES, PGC_USERSET, GUC_UNIT_KB, nullptr, nullptr, nullptr);
     DefineCustomIntVariable("csp.max_training_workers", "Training runs of a database that go on at a time.",
                             "The others are queued. 0: none begins.", &csp_max_training_workers, 2, 0, 1000, PGC_SIGHUP,

@@ -4,7 +4,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <cmath>
+#include <system_error>
 
 #include "../encoder/error.h"
 #include "negatives.h"
@@ -151,7 +151,11 @@ void Samples::prefetch(const Epoch &epoch, int64_t batch) {
         store.read(rows.data(), rows.size(), static_cast<float *>(images.data_ptr()));
         return images;
     };
-    next_batch_.images = std::async(std::launch::async, read).share();
+    try {
+        next_batch_.images = std::async(std::launch::async, read).share();
+    } catch (const std::system_error &) {
+        next_batch_ = {};  // no thread to be had: images() reads by itself
+    }
 }
 
 at::Tensor Samples::ids(const int32_t *of_rows, const RowIds &rows) const {
