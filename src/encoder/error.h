@@ -18,6 +18,7 @@ enum class ErrorKind {
     data_corrupted,         // a model file that is not one
     out_of_memory,          // an allocation failed or would go beyond the limit
     not_supported,          // known, but not available in this build or on this machine
+    io_error,               // the system could not read a file
     external_library,       // LibTorch or BLAS refused
     internal,               // a defect of csp_ext itself
 };

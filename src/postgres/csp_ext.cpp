@@ -51,7 +51,9 @@ void define_settings() {
                             "The model in use is kept even if it is larger.", &csp_model_cache_size, 256 * 1024, 0,
                             MAX_KILOBYTES, PGC_USERSET, GUC_UNIT_KB, nullptr, nullptr, nullptr);
     DefineCustomIntVariable("csp.training_memory", "Memory that a training run may use.",
-                            "A run that would need more fails before it begins to compute.", &csp_training_memory,
+                            "Image features that do not fit are read from a temporary file. A run that would need more even so "
+                            "fails before it begins to compute.",
+                            &csp_training_memory,
                             2 * 1024 * 1024, 1024, MAX_KILOBYTES, PGC_USERSET, GUC_UNIT_KB, nullptr, nullptr, nullptr);
     DefineCustomStringVariable("csp.device", "Where training runs compute that do not say so with the option device.",
                                "auto, cpu, cuda or cuda:N; csp_info() lists what there is. auto: on a CUDA device if there is one.",

@@ -14,6 +14,7 @@ int sqlstate_of(ErrorKind kind) {
         case ErrorKind::data_corrupted: return ERRCODE_DATA_CORRUPTED;
         case ErrorKind::out_of_memory: return ERRCODE_OUT_OF_MEMORY;
         case ErrorKind::not_supported: return ERRCODE_FEATURE_NOT_SUPPORTED;
+        case ErrorKind::io_error: return ERRCODE_IO_ERROR;
         case ErrorKind::external_library: return ERRCODE_EXTERNAL_ROUTINE_EXCEPTION;
         case ErrorKind::internal: return ERRCODE_INTERNAL_ERROR;
     }

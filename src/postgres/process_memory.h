@@ -5,7 +5,10 @@
 
 namespace csp::server {
 
-// Bytes that are resident, shared ones included; 0 where the system does not tell.
-int64 resident_memory();
+// Bytes that are resident, shared ones included: now, and at most since the process began. 0 where the system does not tell.
+struct ProcessMemory {
+    int64 resident = 0, peak = 0;
+};
+ProcessMemory process_memory();
 
 }  // namespace csp::server

@@ -2,13 +2,13 @@
 #include "training_execution.h"
 
 #include "background_worker.h"
+#include "batch_size_advice.h"
 #include "process_memory.h"
 #include "training_checkpoint.h"
 #include "training_library.h"
 #include "training_settings.h"
 #include "worker_transactions.h"
 
-#include "../training/fitting_batch.h"
 #include "../training/hardware.h"
 
 extern "C" {
@@ -52,13 +52,9 @@ private:
         });
         require_rows();
         data_ = rows_.data(request.query);
-        int64_t estimate = estimate_memory(request.options, data_.rows, data_.image_dim, data_.class_count, data_.user_count);
+        data_.keep_position_features = rows_.estimate(request.options, true) <= limit;
+        int64_t estimate = rows_.estimate(request.options, data_.keep_position_features);
         write_transaction([&] { record_rows(run_, rows_, estimate); });
-        if (estimate > limit)
-            throw Error(ErrorKind::out_of_memory, "the training run does not fit into csp.training_memory",
-                        "It would need about " + std::to_string(estimate >> 20) + " MB for " +
-                            std::to_string(data_.rows) + " rows.",
-                        "Raise csp.training_memory, or train on fewer rows. " + advice_on_batch_size(limit));
     }
 
     void require_rows() const {
@@ -81,7 +77,7 @@ private:
         } catch (const Error &error) {
             if (error.kind() != ErrorKind::out_of_memory)
                 throw;
-            throw Error(error.kind(), error.message(), error.detail(), advice_on_batch_size(memory));
+            throw Error(error.kind(), error.message(), error.detail(), batch_size_for(memory));
         }
     }
 
@@ -196,7 +192,7 @@ private:
             pending_metrics_.push_back(progress.metrics);
         if (now_seconds() - last_write_ < progress_interval_seconds)
             return;
-        go_on_without("its progress", [&] { write_with_metrics([&] { record_progress(run_, progress, resident_memory()); }); });
+        go_on_without("its progress", [&] { write_with_metrics([&] { record_progress(run_, progress, process_memory()); }); });
         last_write_ = now_seconds();
     }
 
@@ -215,33 +211,20 @@ private:
     int64_t memory_for_training() const {
         SignalBlock no_signals;
         const int64_t free = free_memory(stored_.request.options.device);
-        return free < 0 ? free : free + int64_t(data_.rows) * data_.image_dim * int64_t(sizeof(float));
+        return free < 0 ? free : free + rows_.feature_bytes(stored_.request.options);
     }
 
-    // Which batches, of the stages that this run has, would have fitted into so much memory.
-    std::string advice_on_batch_size(int64_t memory) const {
-        const TrainingOptions &options = stored_.request.options;
-        const int first = data_.features != nullptr ? options.batch_size : 0;
-        const int second = data_.classes != nullptr && options.epochs > 0 ? options.fine_tune_batch_size : 0;
-        const int64_t failed = std::min<int64_t>(std::max(first, second), int64_t(data_.rows));
-        const int fits = fitting_batch_size(int(failed), memory, [&](int most) {
-            TrainingOptions tried = options;
-            tried.batch_size = std::min(options.batch_size, most);
-            tried.fine_tune_batch_size = std::min(options.fine_tune_batch_size, most);
-            return estimate_memory(tried, data_.rows, data_.image_dim, data_.class_count, data_.user_count);
-        });
-        if (fits == 0)
-            return "No batch size would have fitted, by estimate: lower hidden_dim or negatives.";
-        const std::string names = second <= fits  ? "batch_size"
-                                  : first <= fits ? "fine_tune_batch_size"
-                                                  : "batch_size and fine_tune_batch_size";
-        return "By estimate " + names + " of " + std::to_string(fits) + " would have fitted.";
+    std::string batch_size_for(int64_t memory) const {
+        return advice_on_batch_size(stored_.request.options, data_.features != nullptr, data_.classes != nullptr,
+                                    int64_t(data_.rows), memory, [&](const TrainingOptions &tried) {
+                                        return rows_.estimate(tried, data_.keep_position_features);
+                                    });
     }
 
     void publish_model() {
         trained_.seconds = now_seconds() - started_;
         write_with_metrics([&] {
-            record_progress(run_, last_progress_, resident_memory());
+            record_progress(run_, last_progress_, process_memory());
             publish(run_, stored_, rows_, trained_);
         });
     }

@@ -2,8 +2,10 @@
 #include "training_rows.h"
 
 #include "arrays.h"
+#include "batch_size_advice.h"
 #include "background_worker.h"
 #include "dates.h"
+#include "feature_file.h"
 #include "geometry.h"
 #include "spi.h"
 
@@ -15,9 +17,13 @@ namespace {
 
 constexpr long rows_per_fetch = 1000;
 
+// So much is written to the temporary file at a time.
+constexpr std::size_t write_bytes = 4 * 1024 * 1024;
+
 class Reader {
 public:
-    Reader(const TrainingQuery &query, int64_t memory_limit) : query_(query), memory_limit_(memory_limit) {}
+    Reader(const TrainingQuery &query, const TrainingOptions &options, int64_t memory_limit)
+        : query_(query), options_(options), memory_limit_(memory_limit) {}
 
     // One row of the query's result.
     void add(HeapTuple tuple, TupleDesc descriptor) {
@@ -31,7 +37,21 @@ public:
         }
     }
 
+    // From time to time: has the rows so far fit into memory.
+    void limit_memory() {
+        if (estimate(!file_) > memory_limit_) {
+            if (estimate(false) > memory_limit_)
+                throw_too_large();
+            file_.emplace();
+        }
+        if (file_ && packed_->held_bytes() >= write_bytes)
+            write_features();
+    }
+
     TrainingRows finish() {
+        limit_memory();
+        if (packed_)
+            finish_features();
         sort_labels();
         rows_.user_count = int(user_index_.size());
         sort_by_name(user_index_, rows_.users);
@@ -76,7 +96,6 @@ private:
         rows_.lonlat.push_back(place->lat);
         rows_.classes.push_back(no_label ? -1 : number_of(label, class_index_));
         rows_.unlabelled += no_label;
-        check_memory();
     }
 
     void add_features(Datum value) {
@@ -85,7 +104,23 @@ private:
         if (features.length == 0)
             throw SqlError(ERRCODE_DATA_EXCEPTION, "features must not be an empty array");
         rows_.image_dim = features.length;
-        rows_.features.insert(rows_.features.end(), features.values, features.values + features.length);
+        if (!packed_)
+            packed_.emplace(options_.feature_storage, features.length);
+        packed_->append(features.values);
+    }
+
+    void write_features() {
+        packed_->drain([this](const char *bytes, std::size_t size) {
+            file_->write(bytes, size);
+            check_for_interrupts();
+        });
+        rows_.streamed_bytes = file_->size();
+    }
+
+    void finish_features() {
+        if (file_)
+            write_features();
+        rows_.features = file_ ? features_on_file(file_->finish(), std::move(*packed_)) : features_in_memory(std::move(*packed_));
     }
 
     using Index = std::map<std::string, int32_t>;
@@ -97,13 +132,25 @@ private:
         return index.emplace(std::move(name), int32_t(index.size())).first->second;
     }
 
-    void check_memory() const {
-        int64_t bytes = int64_t(rows_.features.capacity()) * sizeof(float) + rows_.lonlat.capacity() * sizeof(double) +
-                        (rows_.classes.capacity() + rows_.dates.capacity() + rows_.users.capacity()) * sizeof(int32_t);
-        if (bytes > memory_limit_)
-            throw Error(ErrorKind::out_of_memory, "the training rows do not fit into csp.training_memory",
-                        "After " + std::to_string(rows_.read) + " rows they take " + std::to_string(bytes >> 20) + " MB.",
-                        "Raise csp.training_memory, or train on fewer rows, for example with a SELECT with TABLESAMPLE.");
+    // Position features, which a run can do without, are not counted.
+    int64_t estimate(bool features_in_memory) const { return estimate(options_, features_in_memory); }
+
+    int64_t estimate(const TrainingOptions &options, bool features_in_memory) const {
+        return estimate_memory(options, int64_t(rows_.classes.size()), rows_.image_dim, int(class_index_.size()),
+                               int(user_index_.size()), {features_in_memory, false});
+    }
+
+    std::string batch_size_that_fits() const {
+        return advice_on_batch_size(options_, query_.has_features, query_.has_label, int64_t(rows_.classes.size()), memory_limit_,
+                                    [&](const TrainingOptions &tried) { return estimate(tried, false); });
+    }
+
+    [[noreturn]] void throw_too_large() const {
+        throw Error(ErrorKind::out_of_memory, "the training run does not fit into csp.training_memory",
+                    "It would need about " + std::to_string(estimate(false) >> 20) + " MB for the first " +
+                        std::to_string(rows_.read) + " rows" +
+                        (packed_ ? ", with their features in a temporary file." : "."),
+                    "Raise csp.training_memory, or train on fewer rows. " + batch_size_that_fits());
     }
 
     void sort_labels() {
@@ -127,8 +174,11 @@ private:
     }
 
     const TrainingQuery &query_;
+    const TrainingOptions &options_;
     int64_t memory_limit_;
     TrainingRows rows_;
+    std::optional<PackedRows> packed_;  // features: all of them, or those not yet in the file
+    std::optional<FeatureFile> file_;
     Index class_index_;
     Index user_index_;
 };
@@ -170,6 +220,7 @@ void read_all(const TrainingQuery &query, Reader &reader) {
         for (uint64 i = 0; i < SPI_processed; ++i)
             reader.add(SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
         MemoryContextSwitchTo(previous);
+        reader.limit_memory();
         server_call([&] {
             SPI_freetuptable(SPI_tuptable);
             MemoryContextReset(slice_context);
@@ -182,7 +233,7 @@ void read_all(const TrainingQuery &query, Reader &reader) {
 }  // namespace
 
 TrainingRows read_training_rows(const TrainingQuery &query, const TrainingOptions &options, int64_t memory_limit) {
-    Reader reader(query, memory_limit);
+    Reader reader(query, options, memory_limit);
     with_spi([&] { read_all(query, reader); });
     TrainingRows rows = reader.finish();
     draw_validation(rows, options);
@@ -193,8 +244,8 @@ TrainingData TrainingRows::data(const TrainingQuery &query) const {
     TrainingData data;
     data.rows = classes.size();
     data.lonlat = lonlat.data();
-    data.features = query.has_features ? features.data() : nullptr;
-    data.image_dim = query.has_features ? image_dim : 0;
+    data.features = features;
+    data.image_dim = image_dim;
     data.classes = query.has_label ? classes.data() : nullptr;
     data.class_count = query.has_label ? int(labels.size()) : 0;
     data.dates = query.has_date ? dates.data() : nullptr;
@@ -203,6 +254,15 @@ TrainingData TrainingRows::data(const TrainingQuery &query) const {
     data.validation = validation.data();
     data.labels = &labels;
     return data;
+}
+
+int64_t TrainingRows::feature_bytes(const TrainingOptions &options) const {
+    return streamed_bytes > 0 ? 0 : int64_t(classes.size()) * image_dim * int64_t(feature_size(options.feature_storage));
+}
+
+int64_t TrainingRows::estimate(const TrainingOptions &options, bool keep_position_features) const {
+    return estimate_memory(options, int64_t(classes.size()), image_dim, int(labels.size()), user_count,
+                           {streamed_bytes == 0, keep_position_features});
 }
 
 }  // namespace csp::server

@@ -1,4 +1,4 @@
-// The rows of a training run, read from the source into memory.
+// The rows of a training run, read from the source: into memory, features that do not fit there into a temporary file.
 #pragma once
 
 #include "pg.h"
@@ -10,7 +10,8 @@ namespace csp::server {
 
 struct TrainingRows {
     std::vector<double> lonlat;
-    std::vector<float> features;
+    std::shared_ptr<const FeatureStore> features;  // null without
+    int64_t streamed_bytes = 0;                    // of features, in a temporary file; 0: they are in memory
     std::vector<int32_t> classes;      // index into labels; -1: no label
     std::vector<float> dates;          // part of the year; empty without dates
     std::vector<int32_t> users;        // numbers of observers, -1: nobody known; empty without observers
@@ -28,14 +29,22 @@ struct TrainingRows {
 
     // Borrows from this object.
     TrainingData data(const TrainingQuery &query) const;
+
+    // Bytes that a run of these rows needs; see estimate_memory.
+    int64_t estimate(const TrainingOptions &options, bool keep_position_features) const;
+
+    // Of the features that are in memory.
+    int64_t feature_bytes(const TrainingOptions &options) const;
 };
 
-// Executes the query as the current user under the active snapshot. memory_limit in bytes.
+// Executes the query as the current user under the active snapshot. memory_limit in bytes: features stay in memory as long as
+// the whole run fits.
 // Rows held out for validation are drawn by place and seed, so that rows of one place stay
 // together and the same data gives the same split in whatever order it is read.
 //
-// Errors: invalid_data for features that are not finite or of unequal length,
-// out_of_memory beyond the limit, those of location_from_datum. All name the row.
+// Errors: invalid_data for features that are not finite, too large for their storage or of unequal length, those of
+// location_from_datum, all with the row; out_of_memory where a run of the rows so far would not fit, wherever features are; those of
+// FeatureFile.
 TrainingRows read_training_rows(const TrainingQuery &query, const TrainingOptions &options, int64_t memory_limit);
 
 }  // namespace csp::server

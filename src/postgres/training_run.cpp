@@ -145,8 +145,8 @@ void mark_phase(int64 run, const char *phase) {
 void record_rows(int64 run, const TrainingRows &rows, int64 memory_estimate) {
     SpiArguments arguments;
     arguments.add(run).add(int64(rows.read)).add(int64(rows.skipped_location + rows.skipped_features + rows.skipped_date));
-    arguments.add(int64(rows.unlabelled)).add(memory_estimate);
-    write("UPDATE csp.run SET rows_read = $2, rows_skipped = $3, rows_unlabelled = $4, memory_estimate = $5 "
+    arguments.add(int64(rows.unlabelled)).add(memory_estimate).add(int64(rows.streamed_bytes));
+    write("UPDATE csp.run SET rows_read = $2, rows_skipped = $3, rows_unlabelled = $4, memory_estimate = $5, streamed_bytes = $6 "
           "WHERE id OPERATOR(pg_catalog.=) $1",
           std::move(arguments));
 }
@@ -155,19 +155,17 @@ void record_device(int64 run, const std::string &device) {
     write("UPDATE csp.run SET device = $2 WHERE id OPERATOR(pg_catalog.=) $1", SpiArguments().add(run).add(device));
 }
 
-void record_progress(int64 run, const Progress &progress, int64 memory) {
+void record_progress(int64 run, const Progress &progress, const ProcessMemory &memory) {
     SpiArguments arguments;
     arguments.add(run).add(to_string(progress.stage)).add(int32(progress.epoch)).add(int32(progress.epochs));
     arguments.add_nan_as_null(progress.loss).add_nan_as_null(progress.rows_per_second);
     arguments.add(int64(progress.batch)).add(int64(progress.batches)).add_nan_as_null(progress.seconds_left);
-    if (memory > 0)
-        arguments.add(memory);
-    else
-        arguments.add_null(INT8OID);
+    for (int64 bytes : {memory.resident, memory.peak})
+        bytes > 0 ? arguments.add(bytes) : arguments.add_null(INT8OID);
     arguments.add(int32(MyProcPid));
     SpiRows rows = write("UPDATE csp.run SET phase = $2, epoch = $3, epochs = $4, loss = $5, rows_per_second = $6, "
-                         "batch = $7, batches = $8, seconds_left = $9, memory = $10 "
-                         "WHERE id OPERATOR(pg_catalog.=) $1 AND pid OPERATOR(pg_catalog.=) $11",
+                         "batch = $7, batches = $8, seconds_left = $9, memory = $10, memory_peak = $11 "
+                         "WHERE id OPERATOR(pg_catalog.=) $1 AND pid OPERATOR(pg_catalog.=) $12",
                          std::move(arguments));
     if (rows.count() == 0)
         throw SqlError(ERRCODE_UNDEFINED_OBJECT, "training run " + std::to_string(run) + " has been deleted");
@@ -214,7 +212,7 @@ RunToResume queue_again(int64 run) {
                        "training run " + std::to_string(run) + (state == "succeeded" ? " has " : " is ") + state,
                        "Only a run that has crashed, failed or been cancelled can be resumed.");
     write("UPDATE csp.run SET state = 'queued', phase = NULL, epoch = NULL, epochs = NULL, batch = NULL, batches = NULL, "
-          "loss = NULL, rows_per_second = NULL, seconds_left = NULL, memory = NULL, pid = NULL, started = NULL, finished = NULL, "
+          "loss = NULL, rows_per_second = NULL, seconds_left = NULL, memory = NULL, memory_peak = NULL, pid = NULL, started = NULL, finished = NULL, "
           "sqlstate = NULL, message = NULL, detail = NULL, hint = NULL, queued = pg_catalog.clock_timestamp(), launched = NULL, launches = 0, "
           "resumed = resumed OPERATOR(pg_catalog.+) 1 WHERE id OPERATOR(pg_catalog.=) $1",
           SpiArguments().add(run));

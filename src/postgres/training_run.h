@@ -5,6 +5,7 @@
 #include "pg.h"
 
 #include "../training/trainer.h"
+#include "process_memory.h"
 #include "spi.h"
 #include "training_rows.h"
 
@@ -43,7 +44,7 @@ void mark_phase(int64 run, const char *phase);
 void record_rows(int64 run, const TrainingRows &rows, int64 memory_estimate);
 void record_device(int64 run, const std::string &device);
 // Throws SqlError(undefined_object) if the run is no longer there, or no longer this process's.
-void record_progress(int64 run, const Progress &progress, int64 memory);
+void record_progress(int64 run, const Progress &progress, const ProcessMemory &memory);
 void record_metrics(int64 run, const EpochMetrics &metrics);
 
 // Of all epochs.

@@ -38,6 +38,7 @@ void apply_settings(const std::vector<std::string> &settings) {
         SetConfigOption("jit", "off", PGC_USERSET, PGC_S_SESSION);
         SetConfigOption("synchronize_seqscans", "off", PGC_USERSET, PGC_S_SESSION);
     });
+    in_transaction([] {});  // temp_tablespaces, set outside one, holds from the transaction after the next on
 }
 
 // What it leaves behind is written with the end of the run, so that nobody resumes the run before it is there.

@@ -138,6 +138,15 @@ void parse_precision(Options &options, const std::string &word) {
     options.precision = word_to_enum(word, {Precision::float32, Precision::bfloat16}, "precision");
 }
 
+void parse_feature_storage(Options &options, const std::string &word) {
+    options.feature_storage = word_to_enum(
+        word, {FeatureStorage::float32, FeatureStorage::float16, FeatureStorage::bfloat16}, "feature_storage");
+}
+
+void parse_shuffle(Options &options, const std::string &word) {
+    options.shuffle = word_to_enum(word, {Shuffle::automatic, Shuffle::full, Shuffle::windows}, "shuffle");
+}
+
 constexpr std::size_t longest_column_name = 63;  // PostgreSQL's NAMEDATALEN - 1
 
 std::string column_name_range() { return "a column's name of up to " + std::to_string(longest_column_name) + " bytes"; }
@@ -353,6 +362,15 @@ const std::vector<Option> &table() {
          WordField{[] { return std::string("float32, bfloat16"); },
                    [](const Options &o) { return std::string(to_string(o.precision)); }, parse_precision},
          "of matrix products; weights, losses and everything else are float32"},
+        {"feature_storage", "",
+         WordField{[] { return std::string("float32, float16, bfloat16"); },
+                   [](const Options &o) { return std::string(to_string(o.feature_storage)); }, parse_feature_storage},
+         "how image features are kept during a run, in memory or in a temporary file; 16 bits take half the room"},
+        {"shuffle", "",
+         WordField{[] { return std::string("auto, full, windows"); },
+                   [](const Options &o) { return std::string(to_string(o.shuffle)); }, parse_shuffle},
+         "order of an epoch's rows: wholly random (full), or random within windows of randomly chosen blocks of "
+         "neighbouring rows, which a disk reads faster (windows); auto: windows from 8 GB of features on"},
     };
     return options;
 }
@@ -539,6 +557,24 @@ const char *to_string(NegativeSampler value) {
 }
 
 const char *to_string(Precision value) { return value == Precision::float32 ? "float32" : "bfloat16"; }
+
+const char *to_string(FeatureStorage value) {
+    switch (value) {
+        case FeatureStorage::float32: return "float32";
+        case FeatureStorage::float16: return "float16";
+        case FeatureStorage::bfloat16: break;
+    }
+    return "bfloat16";
+}
+
+const char *to_string(Shuffle value) {
+    switch (value) {
+        case Shuffle::automatic: return "auto";
+        case Shuffle::full: return "full";
+        case Shuffle::windows: break;
+    }
+    return "windows";
+}
 
 const char *to_string(SupervisedLoss value) {
     switch (value) {

@@ -25,6 +25,16 @@ enum class NegativeSampler { area, uniform, spherical, sphericalold, observed };
 // Of matrix products; everything else is float32.
 enum class Precision { float32, bfloat16 };
 
+// How image features are kept, in memory or on file; computed with is float32.
+enum class FeatureStorage { float32, float16, bfloat16 };
+
+// The order of an epoch's rows: wholly random, or random within windows of blocks of neighbouring rows (see
+// ShuffleWindows), so that a file larger than the machine's memory is read in long pieces. automatic: windows
+// from windows_from bytes of features on. A matter of options and rows alone, not of where features are kept: so
+// the model is not either.
+enum class Shuffle { automatic, full, windows };
+constexpr int64_t windows_from = int64_t{8} << 30;
+
 enum class SupervisedLoss { full_loss, cross_entropy, full_loss_user };
 
 // How the learning rate goes on from epoch to epoch of a stage: not at all, by the factor
@@ -85,11 +95,15 @@ struct TrainingOptions {
     bool deterministic = false;   // the same bits every time, on CUDA too
     int threads = 1;              // of LibTorch and BLAS
     Precision precision = Precision::float32;
+    FeatureStorage feature_storage = FeatureStorage::float32;
+    Shuffle shuffle = Shuffle::automatic;
 };
 
 const char *to_string(Objective value);
 const char *to_string(NegativeSampler value);
 const char *to_string(Precision value);
+const char *to_string(FeatureStorage value);
+const char *to_string(Shuffle value);
 const char *to_string(SupervisedLoss value);
 const char *to_string(Schedule value);
 
@@ -134,14 +148,26 @@ void validate(const TrainingOptions &options);
 // Name and JSON text of every option, in the table's order: the provenance of a model.
 std::vector<std::pair<std::string, std::string>> list_options(const TrainingOptions &options);
 
+// Bytes that a feature takes where it is kept.
+std::size_t feature_size(FeatureStorage storage);
+
+// Whether an epoch's rows come in windows.
+bool shuffles_in_windows(const TrainingOptions &options, int64_t rows, int image_dim);
+
 // Position features of the training rows are kept in memory up to this size and computed
 // batch by batch beyond it.
 constexpr int64_t position_cache_limit = int64_t{256} << 20;
+
+// What of a run is in memory from the start to the end.
+struct KeptInMemory {
+    bool image_features = true;
+    bool position_features = true;  // where they are no larger than position_cache_limit
+};
 
 // Bytes that a run needs for these rows: data, network, optimizer state and the largest
 // step. An estimate, on the high side; what LibTorch itself takes when it is loaded (about
 // 150 MB) is not part of it.
 int64_t estimate_memory(const TrainingOptions &options, int64_t rows, int image_dim, int class_count,
-                        int user_count = 0);
+                        int user_count = 0, const KeptInMemory &kept = {});
 
 }  // namespace csp

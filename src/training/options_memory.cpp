@@ -63,17 +63,34 @@ double draw_bytes(const TrainingOptions &options, double rows, int class_count) 
 
 }  // namespace
 
+std::size_t feature_size(FeatureStorage storage) { return storage == FeatureStorage::float32 ? 4 : 2; }
+
+bool shuffles_in_windows(const TrainingOptions &options, int64_t rows, int image_dim) {
+    if (options.shuffle != Shuffle::automatic) return options.shuffle == Shuffle::windows;
+    const double bytes = double(rows) * image_dim * static_cast<double>(feature_size(options.feature_storage));
+    return bytes >= static_cast<double>(windows_from);
+}
+
 int64_t estimate_memory(const TrainingOptions &options, int64_t rows, int image_dim, int class_count,
-                        int user_count) {
+                        int user_count, const KeptInMemory &kept) {
     const Sizes sizes = network_sizes(options, image_dim, class_count, user_count);
     const double n = static_cast<double>(rows), batch = std::min<double>(options.batch_size, n);
     const double batch2 = std::min<double>(options.fine_tune_batch_size, n);
-    const double data = n * (4.0 * image_dim + 2 * 8 + 4 + 1 + 8 + (user_count > 0 ? 4 : 0)) +
+    const double feature_bytes = double(image_dim) * static_cast<double>(feature_size(options.feature_storage));
+    // Place, class, held out or not, date, observer; the numbers of the rows of each stage and of an epoch.
+    const double place_bytes = 2 * 8 + 4 + 1 + (options.observed_at.empty() ? 0 : 4) + (user_count > 0 ? 4 : 0);
+    const double number_bytes =
+        8 * ((image_dim > 0 ? 1 : 0) + (class_count > 0 ? 1 : 0) + 1 + (shuffles_in_windows(options, rows, image_dim) ? 1 : 0));
+    const double data = n * (place_bytes + number_bytes + (kept.image_features ? feature_bytes : 0)) +
                         draw_bytes(options, n, class_count);
-    const double cache = std::min<double>(n * sizes.features * 4, static_cast<double>(position_cache_limit));
+    const double positions = n * sizes.features * 4;
+    const double cache =
+        kept.position_features && positions <= static_cast<double>(position_cache_limit) ? positions : 0;
     const double per_row = 2 * sizes.features + sizes.activations;
-    // Stage 1: rows, dropout twins and negatives, images (of which L2 regression also makes its own), and pairs.
-    const double images = (options.objective == Objective::l2_regression ? 5.0 : 2.0) * image_dim;
+    // Stage 1: rows, dropout twins and negatives, images (of which L2 regression also makes its own), and pairs. From
+    // a file the images of the next batch are read meanwhile.
+    const double images =
+        ((options.objective == Objective::l2_regression ? 5.0 : 2.0) + (kept.image_features ? 0 : 1)) * image_dim;
     const bool pairs = options.objective != Objective::l2_regression;
     const double contrastive = batch * ((2 + options.negatives) * per_row + images) +
                                (pairs ? batch * gathered_floats(options) + scores_at_once(options, batch, batch) : 0);
@@ -87,7 +104,7 @@ int64_t estimate_memory(const TrainingOptions &options, int64_t rows, int image_
     // of values and moments, once as tensors and once as bytes.
     const double best = options.keep_best ? 1 : 0;
     const double copies = 3 + 2 * options.threads + best + (options.checkpoint_seconds > 0 ? 2 * (3 + best) : 0);
-    const double bytes = 1.2 * (data + cache + 4 * copies * sizes.parameters + step) + kept_by_malloc;
+    const double bytes = data + cache + 1.2 * (4 * copies * sizes.parameters + step) + kept_by_malloc;
     return bytes < 9e18 ? static_cast<int64_t>(bytes) : std::numeric_limits<int64_t>::max();
 }
 

@@ -26,7 +26,7 @@ std::string rows_checksum(const TrainingData &data) {
         if (values) sum.add(values, data.rows * width * sizeof *values);
     };
     add(data.lonlat, 2);
-    add(data.features, static_cast<std::size_t>(data.image_dim));
+    if (data.features) sum.add(data.features->checksum());
     add(data.classes, 1);
     add(data.dates, 1);
     add(data.users, 1);

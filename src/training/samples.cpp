@@ -4,7 +4,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <cmath>
+#include <system_error>
 
 #include "../encoder/error.h"
 #include "negatives.h"
@@ -21,13 +21,6 @@ bool on_the_globe(const double *lonlat) {  // false for NaN too
     return lonlat[0] >= -180 && lonlat[0] <= 180 && lonlat[1] >= -90 && lonlat[1] <= 90;
 }
 
-// A sum of finite floats is finite in double, so one test serves a whole row.
-bool all_finite(const float *values, int n) {
-    double sum = 0;
-    for (int i = 0; i < n; ++i) sum += std::abs(static_cast<double>(values[i]));
-    return std::isfinite(sum);
-}
-
 at::Tensor as_tensor(const RowIds &rows) {
     return at::from_blob(const_cast<int64_t *>(rows.data()), {static_cast<int64_t>(rows.size())}, at::kLong);
 }
@@ -42,10 +35,6 @@ void check_rows(const TrainingData &data) {
         }
         if (data.dates && !(data.dates[i] >= 0 && data.dates[i] <= 1))
             throw_invalid_row(i, "a date that is not a part of a year", "");
-        const auto width = static_cast<std::size_t>(data.image_dim);
-        if (data.features && !all_finite(data.features + i * width, data.image_dim)) {
-            throw_invalid_row(i, "a feature that is NaN or infinite", "Leave such rows out of the source.");
-        }
         if (data.classes && (data.classes[i] < -1 || data.classes[i] >= data.class_count)) {
             throw_invalid_row(i, "a class number out of range", "");
         }
@@ -59,9 +48,8 @@ Samples::Samples(const TrainingData &data, const ModelConfig &config, const at::
                  const TensorMap &position_tensors)
     : data_(data), config_(config), options_(options), encoding_(make_trainable_encoding(config, position_tensors)) {
     const auto rows = static_cast<int64_t>(data.rows);
-    if (data.features) images_ = at::from_blob(const_cast<float *>(data.features), {rows, data.image_dim}, at::kFloat);
     const int64_t bytes = rows * feature_dim() * static_cast<int64_t>(sizeof(float));
-    if (bytes <= position_cache_limit) cache_ = at::empty({rows, feature_dim()}, at::kFloat);
+    if (data.keep_position_features && bytes <= position_cache_limit) cache_ = at::empty({rows, feature_dim()}, at::kFloat);
 }
 
 bool Samples::encode_some() {
@@ -146,7 +134,41 @@ RowIds Samples::random_rows(std::size_t count, RandomStream &random) const {
     return rows;
 }
 
-at::Tensor Samples::images(const RowIds &rows) const { return images_.index_select(0, as_tensor(rows)).to(options_); }
+at::Tensor Samples::room_for_images(const RowIds &rows) const {
+    return at::empty({static_cast<int64_t>(rows.size()), data_.image_dim}, at::kFloat);
+}
+
+at::Tensor Samples::images(const RowIds &rows) const {
+    for (const Prefetched *batch : {&this_batch_, &next_batch_}) {
+        const auto found = std::search(batch->rows.begin(), batch->rows.end(), rows.begin(), rows.end());
+        if (found == batch->rows.end()) continue;
+        const at::Tensor images = std::shared_future<at::Tensor>(batch->images).get();
+        return images.narrow(0, found - batch->rows.begin(), static_cast<int64_t>(rows.size())).to(options_);
+    }
+    const at::Tensor images = room_for_images(rows);
+    data_.features->read(rows.data(), rows.size(), images.data_ptr<float>());
+    return images.to(options_);
+}
+
+void Samples::prefetch(const Epoch &epoch, int64_t batch) {
+    if (!data_.features || !data_.features->worth_prefetching()) return;
+    this_batch_ = std::move(next_batch_);
+    next_batch_ = {};
+    if (batch + 1 == epoch.batches()) return;
+    next_batch_.rows = epoch.batch(batch + 1);
+    // The thread does nothing of LibTorch, whatever ends the process meanwhile.
+    const auto read = [&store = *data_.features, images = room_for_images(next_batch_.rows), rows = next_batch_.rows,
+                       ahead = epoch.rows_ahead(batch)] {
+        store.announce(ahead.data(), ahead.size());
+        store.read(rows.data(), rows.size(), static_cast<float *>(images.data_ptr()));
+        return images;
+    };
+    try {
+        next_batch_.images = std::async(std::launch::async, read).share();
+    } catch (const std::system_error &) {
+        next_batch_ = {};  // no thread to be had: images() reads by itself
+    }
+}
 
 at::Tensor Samples::ids(const int32_t *of_rows, const RowIds &rows) const {
     at::Tensor ids = at::empty({static_cast<int64_t>(rows.size())}, at::kLong);
@@ -157,9 +179,9 @@ at::Tensor Samples::ids(const int32_t *of_rows, const RowIds &rows) const {
 at::Tensor Samples::classes(const RowIds &rows) const { return ids(data_.classes, rows); }
 at::Tensor Samples::users(const RowIds &rows) const { return ids(data_.users, rows); }
 
-Epoch::Epoch(const RowIds &rows, int batch_size, RandomStream &random) : batch_size_(batch_size) {
-    for (int64_t i : random.permutation(static_cast<int64_t>(rows.size())))
-        rows_.push_back(rows[static_cast<std::size_t>(i)]);
+Epoch::Epoch(RowIds rows, int batch_size, RandomStream &random, const ShuffleWindows &windows)
+    : rows_(std::move(rows)), windows_(windows), batch_size_(batch_size) {
+    shuffle(rows_, windows_, random);
 }
 
 int64_t Epoch::batches(std::size_t rows, int batch_size) {
@@ -170,6 +192,23 @@ int64_t Epoch::batches(std::size_t rows, int batch_size) {
 RowIds Epoch::batch(int64_t index) const {
     const auto begin = rows_.begin() + index * batch_size_;
     return RowIds(begin, index + 1 == batches() ? rows_.end() : begin + batch_size_);
+}
+
+std::size_t Epoch::window_of(int64_t index) const {
+    const auto first = static_cast<std::size_t>(index * batch_size_);
+    std::size_t window = 0;
+    while (windows_.begin(window + 1, rows_.size()) <= first) ++window;
+    return window;
+}
+
+RowIds Epoch::rows_ahead(int64_t index) const {
+    const std::size_t count = windows_.count(rows_.size()), window = window_of(index);
+    if (count == 1) return index + 1 < batches() ? batch(index + 1) : RowIds();
+    if (index > 0 && window_of(index - 1) == window) return {};
+    const auto at = [&](std::size_t w) {
+        return rows_.begin() + static_cast<std::ptrdiff_t>(windows_.begin(std::min(w, count), rows_.size()));
+    };
+    return RowIds(at(index == 0 ? window : window + 1), at(window + 2));
 }
 
 }  // namespace csp

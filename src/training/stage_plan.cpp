@@ -67,10 +67,28 @@ void require_rows(const StagePlan &plan, const char *what) {
                 "Give more rows, or lower validation_fraction.");
 }
 
+// Blocks are as long as a disk likes to read, windows such that two fit into the machine's memory whatever it is, and
+// hold so many batches that a row meets ever other ones.
+ShuffleWindows shuffle_windows(const TrainingOptions &options, const TrainingData &data) {
+    constexpr std::size_t block_bytes = 256 << 10, window_bytes = std::size_t{128} << 20, window_batches = 16;
+    if (!shuffles_in_windows(options, static_cast<int64_t>(data.rows), data.image_dim)) return {};
+    const std::size_t row_bytes = static_cast<std::size_t>(data.image_dim) * feature_size(options.feature_storage);
+    const auto batch = static_cast<std::size_t>(options.batch_size);
+    return {std::max<std::size_t>(1, block_bytes / row_bytes),
+            std::max(window_batches * batch, window_bytes / row_bytes)};
+}
+
+std::size_t count_rows(const TrainingData &data, bool held_out) {
+    const auto n = data.validation ? static_cast<std::size_t>(std::count(data.validation, data.validation + data.rows, 1)) : 0;
+    return held_out ? n : data.rows - n;
+}
+
 StagePlan plan_pretraining(const TrainingOptions &options, const TrainingData &data) {
     StagePlan plan{
         Stage::pretraining,       {}, {}, 0, options.batch_size, options.pretrain_epochs, options.pretrain_learning_rate,
-        options.pretrain_schedule, options.pretrain_warmup};
+        options.pretrain_schedule, options.pretrain_warmup, shuffle_windows(options, data)};
+    plan.training.reserve(count_rows(data, false));
+    plan.validation.reserve(count_rows(data, true));
     for (std::size_t i = 0; i < data.rows; ++i) {
         const bool held_out = data.validation && data.validation[i];
         (held_out ? plan.validation : plan.training).push_back(static_cast<int64_t>(i));
@@ -96,7 +114,7 @@ void require_two_classes(const StagePlan &plan, const TrainingData &data) {
 
 StagePlan plan_supervised(const TrainingOptions &options, const TrainingData &data) {
     StagePlan plan{Stage::supervised, {}, {}, 0, options.fine_tune_batch_size, options.epochs, options.learning_rate,
-                   options.schedule, options.warmup};
+                   options.schedule, options.warmup, {}};  // looks at no features
     for (std::size_t i = 0; i < data.rows; ++i) {
         if (data.classes[i] < 0) continue;
         const bool held_out = data.validation && data.validation[i];

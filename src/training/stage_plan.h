@@ -18,6 +18,7 @@ struct StagePlan {
     double learning_rate = 0;
     Schedule schedule = Schedule::constant;
     double warmup = 0;
+    ShuffleWindows windows;
 };
 
 // The architecture of the options with what only the data tells: image_dim and class_count,

@@ -141,7 +141,8 @@ private:
 
     void start_epoch() {
         epoch_order_ = order_;
-        current_ = std::make_unique<Epoch>(sampler_->draw(order_), plan().batch_size, order_);
+        current_.reset();  // rows of one epoch at a time
+        current_ = std::make_unique<Epoch>(sampler_->draw(order_), plan().batch_size, order_, plan().windows);
         sums_ = {};
         batch_ = 0;
         validated_ = 0;
@@ -175,6 +176,7 @@ private:
 
     void train_batch() {
         const RowIds rows = current_->batch(batch_);
+        if (plan().stage == Stage::pretraining) samples_.prefetch(*current_, batch_);
         adam_.zero_gradients();
         last_loss_ = plan().stage == Stage::pretraining ? contrastive_loss(rows, 1) : supervised_loss(rows);
         if (!std::isfinite(last_loss_)) throw_diverged();

@@ -12,15 +12,16 @@
 
 #include "../encoder/config.h"
 #include "../encoder/tensors.h"
+#include "feature_store.h"
 #include "options.h"
 
 namespace csp {
 
-// The rows of a run, borrowed: they must outlive the Trainer.
+// The rows of a run, borrowed but for the features: they must outlive the Trainer.
 struct TrainingData {
     std::size_t rows = 0;
     const double *lonlat = nullptr;   // rows x 2, degrees
-    const float *features = nullptr;  // rows x image_dim; null: supervised stage only
+    std::shared_ptr<const FeatureStore> features;  // rows x image_dim; null: supervised stage only
     int image_dim = 0;
     const int32_t *classes = nullptr;  // rows; -1: no label; null: pre-training only
     int class_count = 0;
@@ -31,6 +32,7 @@ struct TrainingData {
     const TensorMap *initial = nullptr;   // tensors of a model to go on from, by the names of
                                           // encoder/model.h; null: start anew
     const std::vector<std::string> *labels = nullptr;  // names of the classes: a checkpoint goes with them
+    bool keep_position_features = true;  // see KeptInMemory
 };
 
 enum class Stage { pretraining, supervised };
@@ -111,7 +113,7 @@ struct TrainingLibrary {
     int (*cuda_devices)();
 };
 
-constexpr int training_library_version = 3;
+constexpr int training_library_version = 4;
 
 }  // namespace csp
 

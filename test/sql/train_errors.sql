@@ -107,8 +107,10 @@ CALL csp_train('m', 'SELECT geom, NULL::text AS label FROM places', label => 'la
 CALL csp_train('m', 'SELECT geom, features, 1 / (id - 100) AS label FROM places', features => 'features', label => 'label');
 \echo :SQLSTATE
 SET csp.training_memory = '1MB';
+\set VERBOSITY terse
 CALL csp_train('m', 'SELECT geom, array_cat(features, array_fill(0::real, ARRAY[2000])) AS f FROM places', features => 'f');
 \echo :SQLSTATE
+\set VERBOSITY default
 RESET csp.training_memory;
 SELECT state, count(*) FROM csp.runs WHERE model = 'm' GROUP BY state;
 SELECT count(*) FROM csp.models WHERE name = 'm';

@@ -14,6 +14,7 @@
 #include "../../src/training/network.h"
 #include "../../src/training/position_tensors.h"
 #include "../../src/training/samples.h"
+#include "training_support.h"
 
 namespace csp {
 namespace {
@@ -41,7 +42,7 @@ struct Rows {
         TrainingData data;
         data.rows = rows;
         data.lonlat = lonlat.data();
-        data.features = features.data();
+        data.features = features_in_memory(csp_test::packed(features, image_dim));
         data.image_dim = image_dim;
         data.classes = classes.data();
         data.class_count = class_count;

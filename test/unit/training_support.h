@@ -5,11 +5,20 @@
 #include <cstdint>
 #include <vector>
 
+#include "../../src/training/feature_store.h"
 #include "../../src/training/options.h"
 #include "../../src/training/random.h"
 #include "../../src/training/trainer.h"
 
 namespace csp_test {
+
+// Packed as options.feature_storage says.
+inline csp::PackedRows packed(const std::vector<float> &features, int dim,
+                              csp::FeatureStorage storage = csp::FeatureStorage::float32) {
+    csp::PackedRows rows(storage, dim);
+    for (std::size_t i = 0; i < features.size(); i += static_cast<std::size_t>(dim)) rows.append(features.data() + i);
+    return rows;
+}
 
 // Places of three zones of latitude, the classes; images tell longitude and latitude.
 struct ToyData {
@@ -38,7 +47,7 @@ struct ToyData {
         csp::TrainingData data;
         data.rows = validation.size();
         data.lonlat = lonlat.data();
-        data.features = features.data();
+        data.features = csp::features_in_memory(packed(features, 8));
         data.image_dim = 8;
         data.classes = classes.data();
         data.class_count = 3;
