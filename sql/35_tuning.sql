@@ -112,7 +112,9 @@ COMMENT ON COLUMN csp.searches.done IS 'of them that have ended';
 CREATE VIEW csp.trials WITH (security_invoker = true) AS
     SELECT t.search, t.trial, t.rung, t.options, (r.options ->> 'pretrain_epochs')::int AS pretrain_epochs,
            (r.options ->> 'epochs')::int AS epochs,
-           CASE WHEN t.state = 'started' THEN COALESCE(csp.current_state(r)::text, 'failed') ELSE t.state END AS state,
+           CASE WHEN t.state = 'started' AND csp.wake_queue() THEN COALESCE(csp.current_state(r)::text, 'failed')
+                WHEN t.state = 'waiting' AND csp.wake_queue() THEN 'waiting'
+                ELSE t.state END AS state,
            s.metric, t.value, t.validation_loss, (t.trial, t.rung) = (s.best_trial, s.best_rung) IS TRUE AS best,
            t.run, r.started, r.finished, r.message
     FROM csp.search_trial t JOIN csp.search s ON s.id = t.search LEFT JOIN csp.run r ON r.id = t.run;
