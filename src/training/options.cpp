@@ -347,6 +347,8 @@ const std::vector<Option> &table() {
                    parse_device},
          "where to compute; auto: on a CUDA device if there is one"},
         {"threads", "", IntegerField{FIELD(int, threads), 1, 1024}, "threads of LibTorch and BLAS"},
+        {"workers", "", IntegerField{FIELD(int, workers), 1, 64},
+         "background workers that share every batch of the run, each with threads of its own and all rows in memory"},
         {"precision", "",
          WordField{[] { return std::string("float32, bfloat16"); },
                    [](const Options &o) { return std::string(to_string(o.precision)); }, parse_precision},

@@ -83,6 +83,7 @@ struct TrainingOptions {
     int64_t seed = 0;
     std::string device = "auto";  // auto, cpu, cuda, cuda:N
     int threads = 1;              // of LibTorch and BLAS
+    int workers = 1;              // processes that share the batches of the run
     Precision precision = Precision::float32;
 };
 

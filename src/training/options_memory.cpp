@@ -81,7 +81,9 @@ int64_t estimate_memory(const TrainingOptions &options, int64_t rows, int image_
     // values and moments, once as tensors and once as bytes.
     const double best = options.keep_best ? 1 : 0;
     const double copies = 6 + best + (options.checkpoint_seconds > 0 ? 2 * (3 + best) : 0);
-    const double bytes = 1.2 * (data + cache + 4 * copies * sizes.parameters + step) + kept_by_malloc;
+    // Several workers share the step, and nothing else.
+    const double bytes =
+        1.2 * (options.workers * (data + cache + 4 * copies * sizes.parameters) + step) + options.workers * kept_by_malloc;
     return bytes < 9e18 ? static_cast<int64_t>(bytes) : std::numeric_limits<int64_t>::max();
 }
 
