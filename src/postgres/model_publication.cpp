@@ -42,7 +42,7 @@ int64 insert_version(int64 run, const StoredRun &stored, const TrainingRows &row
         "WHERE v.model OPERATOR(pg_catalog.=) $1), 0), $2::pg_catalog.jsonb, r.options, "
         "pg_catalog.jsonb_build_object('run', r.id, 'source', r.source, 'query', r.query, 'rows', $5, "
         "'rows_unlabelled', $6, 'rows_skipped_location', $7, 'rows_skipped_features', $8, 'seconds', $9, "
-        "'device', $10, 'libtorch', $11, 'blas', $12, 'trained_by', r.owner::pg_catalog.text), $4::pg_catalog.jsonb "
+        "'device', $10, 'workers', r.workers, 'libtorch', $11, 'blas', $12, 'trained_by', r.owner::pg_catalog.text), $4::pg_catalog.jsonb "
         "FROM csp.run r WHERE r.id OPERATOR(pg_catalog.=) $3 RETURNING id",
         std::move(arguments));
     if (result.count() != 1)

@@ -3,6 +3,7 @@
 
 #include "process_memory.h"
 #include "training_checkpoint.h"
+#include "training_crew.h"
 #include "training_library.h"
 #include "training_settings.h"
 #include "worker_transactions.h"
@@ -59,31 +60,40 @@ private:
         const TrainingLibrary &library = training_library();
         if (std::string warning = library.blas_warning(); !warning.empty())
             server_call([&] { ereport(WARNING, (errmsg("%s", warning.c_str()))); });
-        std::unique_ptr<Trainer> trainer = make_trainer(library, checkpoint_to_go_on_from());
+        const TrainingCrew crew(run_, stored_.request.options.workers);
+        std::unique_ptr<Trainer> trainer = make_trainer(library, checkpoint_to_go_on_from(), crew.leader());
         trained_.device = trainer->device();
         trained_.torch_version = library.torch_version();
         trained_.blas_name = library.blas_name();
-        write_transaction([&] { record_device(run_, trained_.device); });
+        write_transaction([&] { record_device(run_, trained_.device, crew.size()); });
 
         last_checkpoint_ = now_seconds();
         try {
-            train_with(*trainer);
+            train_with(*trainer, crew);
         } catch (const ServerError &) {  // a cancel, most likely: between two steps of the trainer
-            if (writes_checkpoints())
-                last_words_ = {std::move(pending_metrics_), take_checkpoint(*trainer)};
+            leave_last_words(*trainer);
+            throw;
+        } catch (const LostWorker &) {  // the trainer stands as between two steps
+            leave_last_words(*trainer);
             throw;
         }
         trained_.model = trainer->finish();
     }
 
-    void train_with(Trainer &trainer) {
+    void train_with(Trainer &trainer, const TrainingCrew &crew) {
         Progress progress;
         while (advance(trainer, progress)) {
             note(progress);
             if (writes_checkpoints() && now_seconds() - last_checkpoint_ >= stored_.request.options.checkpoint_seconds)
                 write_checkpoint(take_checkpoint(trainer));
             check_for_interrupts();
+            crew.check();
         }
+    }
+
+    void leave_last_words(const Trainer &trainer) {
+        if (writes_checkpoints())
+            last_words_ = {std::move(pending_metrics_), take_checkpoint(trainer)};
     }
 
     // Without one the run starts anew, whatever an interrupted one has left behind.
@@ -109,9 +119,10 @@ private:
         last_checkpoint_ = now_seconds();
     }
 
-    std::unique_ptr<Trainer> make_trainer(const TrainingLibrary &library, const std::string &checkpoint) {
+    std::unique_ptr<Trainer> make_trainer(const TrainingLibrary &library, const std::string &checkpoint,
+                                          const GroupMember &member) {
         SignalBlock no_signals;  // LibTorch starts threads
-        return library.make_trainer(stored_.request.options, data_, checkpoint);
+        return library.make_trainer(stored_.request.options, data_, checkpoint, member);
     }
 
     static bool advance(Trainer &trainer, Progress &progress) {
