@@ -2,6 +2,7 @@
 #include "training_crew.h"
 
 #include "background_worker.h"
+#include "training_library.h"
 #include "training_wait.h"
 
 extern "C" {
@@ -186,10 +187,12 @@ void TrainingCrew::check() const {
 
 // Within the trainer: signals are blocked.
 void TrainingCrew::watch(const char *broken) const {
+    let_signals_in();
     check();
     if (broken == nullptr)
         return;
     wait_until(reason_seconds, [this] {
+        let_signals_in();
         check();
         return false;
     });

@@ -75,6 +75,7 @@ private:
             throw;
         } catch (const LostWorker &) {  // the trainer stands as between two steps
             leave_last_words(*trainer);
+            check_for_interrupts();  // if this process is to end too, that is what ended the run
             throw;
         }
         trained_.model = trainer->finish();

@@ -13,7 +13,6 @@
 #include "worker_transactions.h"
 
 extern "C" {
-#include "libpq/pqsignal.h"
 #include "storage/ipc.h"
 #include "storage/pmsignal.h"
 }
@@ -33,13 +32,6 @@ class Dismissed : public SqlError {
 public:
     Dismissed() : SqlError(ERRCODE_QUERY_CANCELED, "the training run has ended") {}
 };
-
-// Signals of this process, which is blocked in a step of the trainer, are handled now.
-void let_signals_in() {
-    sigset_t blocked;
-    pthread_sigmask(SIG_SETMASK, &UnBlockSig, &blocked);
-    pthread_sigmask(SIG_SETMASK, &blocked, nullptr);
-}
 
 class Member {
 public:
@@ -98,6 +90,7 @@ private:
         // Another worker has gone, or the leader: it will know.
         for (double waited = 0; waited < reason_seconds; waited += poll_milliseconds * 1e-3) {
             usleep(poll_milliseconds * 1000);
+            let_signals_in();
             require_leader();
         }
         throw SqlError(ERRCODE_CONNECTION_FAILURE, "the connection between the workers of the training run broke", broken);
