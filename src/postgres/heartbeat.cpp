@@ -34,6 +34,7 @@ Heartbeat::Heartbeat(pg_atomic_uint32 *own, std::vector<pg_atomic_uint32 *> othe
     if (!registered)
         server_call([] { before_shmem_exit(stop_current_heartbeat, Datum(0)); });
     registered = true;
+    pg_atomic_fetch_add_u32(own_, 1);
     SignalBlock no_signals;
     thread_ = std::thread([this] { beat(); });
     current_heartbeat = this;
@@ -60,13 +61,13 @@ void Heartbeat::beat() {
     std::unique_lock<std::mutex> lock(mutex_);
     while (!ending_now_.wait_for(lock, interval, [this] { return ending_; })) {
         pg_atomic_fetch_add_u32(own_, 1);
-        int silent = -1;
+        uint64_t silent = 0;
         for (std::size_t i = 0; i < others_.size(); ++i) {
             const uint32 beats = pg_atomic_read_u32(others_[i]);
-            missed[i] = beats == seen[i] ? missed[i] + 1 : 0;
+            missed[i] = beats == seen[i] && beats != 0 ? missed[i] + 1 : 0;
             seen[i] = beats;
             if (missed[i] >= silent_beats)
-                silent = int(i);
+                silent |= uint64_t(1) << i;
         }
         silent_ = silent;
     }

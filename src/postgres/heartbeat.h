@@ -19,14 +19,15 @@ namespace csp::server {
 // whole machine stands still for a while nobody is missed.
 class Heartbeat {
 public:
-    // All must stay where they are while this lives; at most one at a time in a process.
+    // All must stay where they are while this lives; at most one at a time in a process. At most 64 others.
     Heartbeat(pg_atomic_uint32 *own, std::vector<pg_atomic_uint32 *> others);
     ~Heartbeat();
     Heartbeat(const Heartbeat &) = delete;
     Heartbeat &operator=(const Heartbeat &) = delete;
 
-    // Which of the others has not been heard of for silence_seconds; -1: none.
-    int silent() const { return silent_; }
+    // Whether one of the others, by its place among them, has not been heard of for silence_seconds. One that has not
+    // begun to beat is not waited for.
+    bool is_silent(int other) const { return (silent_ >> other & 1) != 0; }
 
     // Ends the thread.
     void stop();
@@ -38,7 +39,7 @@ private:
 
     pg_atomic_uint32 *const own_;
     const std::vector<pg_atomic_uint32 *> others_;
-    std::atomic<int> silent_{-1};
+    std::atomic<uint64_t> silent_{0};  // a bit for each of the others
     std::mutex mutex_;
     std::condition_variable ending_now_;
     bool ending_ = false;

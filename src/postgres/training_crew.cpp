@@ -80,6 +80,7 @@ TrainingCrew::TrainingCrew(int64 run, int workers) : TrainingCrew() {
         server_call([] { before_shmem_exit(dismiss_crew, Datum(0)); });
     registered = true;
     current_crew = this;
+    start_heartbeat(workers);
     start(run, workers);
     wait_for_arrival();
     begin(run);
@@ -109,6 +110,14 @@ void TrainingCrew::share(int workers) {
         pg_atomic_init_u32(&shared_->member[i].state, crew_absent);
         pg_atomic_init_u32(&shared_->member[i].beats, 0);
     }
+}
+
+// Before any worker is there to miss it.
+void TrainingCrew::start_heartbeat(int workers) {
+    std::vector<pg_atomic_uint32 *> beats;
+    for (int number = 1; number < workers; ++number)
+        beats.push_back(&shared_->member[number].beats);
+    heartbeat_.emplace(&shared_->member[0].beats, std::move(beats));
 }
 
 void TrainingCrew::start(int64 run, int workers) {
@@ -144,10 +153,6 @@ void TrainingCrew::begin(int64 run) {
         shared_->member[at_work_[i]].rank = int(i) + 1;
     const std::string meeting_point = new_meeting_point(run);
     snprintf(shared_->meeting_point, sizeof(shared_->meeting_point), "%s", meeting_point.c_str());
-    std::vector<pg_atomic_uint32 *> beats;
-    for (int number : at_work_)
-        beats.push_back(&shared_->member[number].beats);
-    heartbeat_.emplace(&shared_->member[0].beats, std::move(beats));
     pg_write_barrier();
     pg_atomic_write_u32(&shared_->begun, 1);
 }
@@ -176,7 +181,7 @@ void TrainingCrew::check() const {
                              member.hint[0] != '\0' ? member.hint : resume_hint);
         if (ended)
             throw LostWorker(ERRCODE_CRASH_SHUTDOWN, name + " ended unexpectedly", {}, resume_hint);
-        if (heartbeat_->silent() >= 0 && at_work_[heartbeat_->silent()] == number)
+        if (heartbeat_->is_silent(number - 1))
             throw LostWorker(ERRCODE_CRASH_SHUTDOWN, name + " does not answer",
                              "It has not been heard of for " + std::to_string(int(Heartbeat::silence_seconds)) + " s.",
                              resume_hint);

@@ -46,6 +46,7 @@ public:
 private:
     TrainingCrew() = default;
     void share(int workers);
+    void start_heartbeat(int workers);
     void start(int64 run, int workers);
     void wait_for_arrival();
     void begin(int64 run);

@@ -75,7 +75,7 @@ private:
     }
 
     void require_leader() const {
-        if (pg_atomic_read_u32(&shared_.ended) != 0 || heartbeat_.silent() >= 0 || !PostmasterIsAlive())
+        if (pg_atomic_read_u32(&shared_.ended) != 0 || heartbeat_.is_silent(0) || !PostmasterIsAlive())
             throw Dismissed();
     }
 
@@ -131,11 +131,11 @@ void execute_member(const CrewMemberArguments &arguments) {
         return;  // the run has ended
     auto &shared = *static_cast<CrewShared *>(dsm_segment_address(segment));
     CrewMember &member = shared.member[arguments.number];
-    if (!member.leave_absence(crew_working))
-        return;
     RunFailure failure;
     try {
-        Member(shared, arguments.number).work(arguments.run);
+        Member worker(shared, arguments.number);
+        if (member.leave_absence(crew_working))
+            worker.work(arguments.run);
         return;
     } catch (const Dismissed &) {
         return;

@@ -50,11 +50,10 @@ void BatchLosses::sum_gradients(std::size_t shares) {
     });
 }
 
-// The rows of all lanes and processes.
-at::Tensor BatchLosses::gather(const std::vector<at::Tensor> &parts, int64_t batch) const {
-    if (parts.empty())  // a process beyond the rows of a small batch
-        return group_.gather_rows(at::empty({0, options_.model.embedding_dim}, network_.encoder().values.options()), batch);
-    return group_.gather_rows(parts.size() == 1 ? parts[0] : at::cat(parts), batch);
+// Embeddings of all lanes. None are of a process beyond the rows of a small batch.
+at::Tensor BatchLosses::join(const std::vector<at::Tensor> &parts) const {
+    if (parts.empty()) return at::empty({0, options_.model.embedding_dim}, network_.encoder().values.options());
+    return parts.size() == 1 ? parts[0] : at::cat(parts);
 }
 
 // Scalars of the lanes.

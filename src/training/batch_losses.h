@@ -95,7 +95,7 @@ private:
     }
 
     void embed(ContrastiveShare &share, const RandomPlaces &random, uint64_t key) const;
-    at::Tensor gather(const std::vector<at::Tensor> &parts, int64_t batch) const;
+    at::Tensor join(const std::vector<at::Tensor> &parts) const;
     Gathered gather(const std::vector<ContrastiveShare> &shares, int64_t batch) const;
     void lose(ContrastiveShare &share, const Gathered &all, double weight) const;
     void sum_over_group(std::vector<ContrastiveShare> &shares, const Gathered &all) const;

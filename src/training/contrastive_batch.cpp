@@ -85,17 +85,18 @@ void BatchLosses::embed(ContrastiveShare &share, const RandomPlaces &random, uin
 }
 
 BatchLosses::Gathered BatchLosses::gather(const std::vector<ContrastiveShare> &shares, int64_t batch) const {
-    const auto all = [&](auto part_of) {
+    std::vector<at::Tensor> own;
+    const auto add = [&](auto part_of) {
         std::vector<at::Tensor> parts;
         for (const ContrastiveShare &share : shares) parts.push_back(part_of(share));
-        return gather(parts, batch);
+        own.push_back(join(parts));
     };
-    Gathered gathered;
-    gathered.images = all([](const ContrastiveShare &share) { return share.images.detach(); });
-    if (options_.weight_dropout > 0) gathered.twins = all([](const ContrastiveShare &share) { return share.twins(); });
-    if (options_.objective == Objective::mc_symmetric)
-        gathered.anchors = all([](const ContrastiveShare &share) { return share.anchors(); });
-    return gathered;
+    const bool twins = options_.weight_dropout > 0, anchors = options_.objective == Objective::mc_symmetric;
+    add([](const ContrastiveShare &share) { return share.images.detach(); });
+    if (twins) add([](const ContrastiveShare &share) { return share.twins(); });
+    if (anchors) add([](const ContrastiveShare &share) { return share.anchors(); });
+    const std::vector<at::Tensor> all = group_.gather_rows(own, batch);
+    return {all[0], twins ? all[1] : at::Tensor(), anchors ? all.back() : at::Tensor()};
 }
 
 // Losses of the lane's rows against all, and their gradients by the embeddings.
@@ -220,17 +221,19 @@ double BatchLosses::validate_contrastive(const RowIds &rows) {
     });
     const bool by_batch = options_.objective == Objective::mc || options_.objective == Objective::mc_symmetric;
     const bool symmetric = options_.objective == Objective::mc_symmetric;
-    const at::Tensor all_images = by_batch ? gather(images, batch) : at::Tensor();
-    const at::Tensor all_embeddings = symmetric ? gather(embeddings, batch) : at::Tensor();
+    std::vector<at::Tensor> all;
+    if (by_batch) all.push_back(join(images));
+    if (symmetric) all.push_back(join(embeddings));
+    all = group_.gather_rows(all, batch);
     in_lanes(shares.size(), [&](std::size_t i) {
         const c10::NoGradGuard no_grad;
         const Share &share = shares[i];
         const at::Tensor &u = embeddings[i], &v = images[i];
-        at::Tensor loss = by_batch ? in_batch(*share.network, u, all_images, share.first)
+        at::Tensor loss = by_batch ? in_batch(*share.network, u, all[0], share.first)
                           : options_.objective == Objective::nce
                               ? nce_positive_loss(u, v)
                               : l2_regression_loss(share.network->decode_locations(u), v);
-        if (symmetric) loss = loss + in_batch(*share.network, v, all_embeddings, share.first);
+        if (symmetric) loss = loss + in_batch(*share.network, v, all[1], share.first);
         losses[i] = loss * share.part();
     });
     return sum_over_group(losses).item<double>();

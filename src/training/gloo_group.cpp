@@ -20,6 +20,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
+#include <future>
+#include <thread>
 #include <utility>
 
 #include "lanes.h"
@@ -30,9 +33,18 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr milliseconds between_looks{200};
-constexpr milliseconds meeting_timeout{20000};  // all are there and about to come
+constexpr milliseconds meeting_timeout{300000};  // Gloo's own
 constexpr milliseconds exchange_timeout = std::chrono::hours(24);
 constexpr std::size_t broadcast_part = std::size_t{64} << 20;
+
+using Watch = std::function<void(const char *)>;
+
+// Gloo knows that a connection has ended; the watch may know why.
+[[noreturn]] void throw_broken(const Watch &watch, const std::string &text) {
+    const std::string line = text.substr(0, text.find('\n'));
+    if (watch) watch(line.c_str());
+    throw Error(ErrorKind::external_library, "the connection between the workers of the training run broke", line);
+}
 
 c10::intrusive_ptr<c10d::ProcessGroupGloo> connect(const GroupMember &member) {
     auto store = c10::make_intrusive<c10d::FileStore>(member.meeting_point, member.size);
@@ -43,10 +55,25 @@ c10::intrusive_ptr<c10d::ProcessGroupGloo> connect(const GroupMember &member) {
     return c10::make_intrusive<c10d::ProcessGroupGloo>(store, member.rank, member.size, options);
 }
 
+// Gloo looks to nothing else while it waits for the others: in a thread of its own, so that this one can. If nobody wants
+// the connection any more, the thread ends by the timeout or with the process.
+c10::intrusive_ptr<c10d::ProcessGroupGloo> meet(const GroupMember &member) {
+    std::packaged_task<c10::intrusive_ptr<c10d::ProcessGroupGloo>()> meeting([member] { return connect(member); });
+    auto connection = meeting.get_future();
+    std::thread(std::move(meeting)).detach();
+    while (connection.wait_for(between_looks) != std::future_status::ready)
+        if (member.watch) member.watch(nullptr);
+    try {
+        return connection.get();
+    } catch (const std::exception &error) {
+        throw_broken(member.watch, error.what());
+    }
+}
+
 class GlooGroup : public ProcessGroup {
 public:
     explicit GlooGroup(const GroupMember &member)
-        : ProcessGroup(member.rank, member.size), watch_(member.watch), gloo_(connect(member)) {}
+        : ProcessGroup(member.rank, member.size), watch_(member.watch), gloo_(meet(member)) {}
 
     // Where an exchange was given up Gloo's thread still waits, and would be waited for. It ends with the process.
     ~GlooGroup() override {
@@ -69,13 +96,16 @@ public:
         }
     }
 
-    at::Tensor gather_rows(const at::Tensor &rows, int64_t total) override {
+    std::vector<at::Tensor> gather_rows(const std::vector<at::Tensor> &tensors, int64_t total) override {
         const c10::NoGradGuard no_grad;
-        // Gloo gathers blocks of one size. Shares differ by a row.
+        // One exchange for all, of blocks of one size, as Gloo wants them: shares differ by a row.
+        std::vector<at::Tensor> host;
+        for (const at::Tensor &rows : tensors) host.push_back(rows.detach().to(at::kCPU));
+        if (host.empty()) return {};
+        const at::Tensor share = host.size() == 1 ? host[0] : at::cat(host, 1);
         const int64_t most = (total + size() - 1) / size();
-        const at::Tensor host = rows.detach().to(at::kCPU);
-        std::vector<at::Tensor> own = {at::zeros({most, host.size(1)}, host.options())};
-        own[0].narrow(0, 0, host.size(0)).copy_(host);
+        std::vector<at::Tensor> own = {at::zeros({most, share.size(1)}, share.options())};
+        own[0].narrow(0, 0, share.size(0)).copy_(share);
         std::vector<std::vector<at::Tensor>> of_members(1);
         for (int i = 0; i < size(); ++i) of_members[0].push_back(at::empty_like(own[0]));
         finish(gloo_->allgather(of_members, own));
@@ -83,7 +113,15 @@ public:
             at::Tensor &block = of_members[0][static_cast<std::size_t>(i)];
             block = block.narrow(0, 0, share_begin(total, size(), i + 1) - share_begin(total, size(), i));
         }
-        return at::cat(of_members[0]).to(rows.device());
+        std::vector<at::Tensor> gathered;
+        int64_t column = 0;
+        for (const at::Tensor &rows : tensors) {
+            std::vector<at::Tensor> blocks;
+            for (const at::Tensor &block : of_members[0]) blocks.push_back(block.narrow(1, column, rows.size(1)));
+            gathered.push_back(at::cat(blocks).to(rows.device()));
+            column += rows.size(1);
+        }
+        return gathered;
     }
 
     void broadcast(void *bytes, std::size_t size) override {
@@ -102,21 +140,14 @@ private:
                 return;
             } catch (const std::exception &error) {
                 broken_ = true;
-                if (work->isCompleted()) throw_broken(error.what());
+                if (work->isCompleted()) throw_broken(watch_, error.what());
                 if (watch_) watch_(nullptr);
                 broken_ = false;
             }
         }
     }
 
-    // Gloo knows that a connection has ended; the watch may know why.
-    [[noreturn]] void throw_broken(const std::string &text) const {
-        const std::string line = text.substr(0, text.find('\n'));
-        if (watch_) watch_(line.c_str());
-        throw Error(ErrorKind::external_library, "the connection between the workers of the training run broke", line);
-    }
-
-    std::function<void(const char *)> watch_;
+    const Watch watch_;
     c10::intrusive_ptr<c10d::ProcessGroupGloo> gloo_;
     bool broken_ = false;
 };

@@ -30,8 +30,9 @@ public:
     // Each tensor becomes its sum over the members. They are of one type.
     virtual void sum(const std::vector<at::Tensor> &) {}
 
-    // The rows of all members, in their order, from this member's share of `total` as share_begin divides them.
-    virtual at::Tensor gather_rows(const at::Tensor &rows, int64_t) { return rows; }
+    // The rows of all members, in their order, from this member's share of `total` as share_begin divides them; of each
+    // of several tensors.
+    virtual std::vector<at::Tensor> gather_rows(const std::vector<at::Tensor> &tensors, int64_t) { return tensors; }
 
     // The bytes of the first member, for all.
     virtual void broadcast(void *, std::size_t) {}

@@ -134,7 +134,10 @@ TEST(ProcessGroup, SumsGathersAndBroadcasts) {
         for (int64_t total : {1, 2, 3, 8}) {
             const at::Tensor all = at::arange(2 * total, at::kFloat).view({total, 2});
             const int64_t begin = total * member.rank / 3, end = total * (member.rank + 1) / 3;
-            EXPECT_TRUE(group->gather_rows(all.narrow(0, begin, end - begin), total).equal(all)) << total;
+            const at::Tensor share = all.narrow(0, begin, end - begin);
+            const std::vector<at::Tensor> gathered = group->gather_rows({share, share.narrow(1, 1, 1)}, total);
+            EXPECT_TRUE(gathered[0].equal(all)) << total;
+            EXPECT_TRUE(gathered[1].equal(all.narrow(1, 1, 1))) << total;
         }
         int64_t numbers[] = {member.rank == 0 ? 7 : 0, member.rank == 0 ? 8 : 0};
         group->broadcast(numbers, sizeof numbers);
