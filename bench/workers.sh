@@ -23,7 +23,8 @@ SQL
 
 # train WORKERS THREADS BATCH
 train() {
-    psql -XAtq -v ON_ERROR_STOP=1 >/dev/null 2>&1 <<SQL
+    psql -XAtq -v ON_ERROR_STOP=1 >/dev/null <<SQL
+SET client_min_messages = warning;
 CALL csp_train('bench', 'places', 'geom', 'features', 'label', '{"frequencies": 64, "hidden_layers": 1, "hidden_dim": 512,
     "embedding_dim": 256, "batch_size": $3, "fine_tune_batch_size": $3, "pretrain_epochs": 2, "epochs": 2, "min_steps": 0,
     "device": "cpu", "workers": $1, "threads": $2}', run => NULL);
