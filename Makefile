@@ -154,7 +154,7 @@ $(POSTGRES_OBJS): private room_flags = $(CPPFLAGS) -isystem $(includedir_server)
 $(ENCODER_TEST_OBJS) $(TRAINING_TEST_OBJS): private room_flags += -DCSP_TEST_DATA='"$(CURDIR)/test/unit/data"'
 kernel_flags =
 src/encoder/kernel_%.o: private kernel_flags = -O3
-src/training/score_kernels.o src/training/dropout.o: private kernel_flags = -O3 -fno-math-errno -fno-trapping-math
+src/training/score_kernels.o src/training/row_kernels.o src/training/random.o: private kernel_flags = -O3 -fno-math-errno -fno-trapping-math
 ifeq ($(ARCHITECTURE),x86_64)
 src/encoder/kernel_avx2.o: private kernel_flags = -O3 -mavx2 -mfma
 src/encoder/kernel_avx512.o: private kernel_flags = -O3 -mavx512f -mavx512dq -mavx512bw -mavx512vl -mfma
@@ -205,7 +205,7 @@ uninstall-train:
 bench-programs: $(BENCH_PROGRAMS)
 $(patsubst bench/%.o,build/%,$(ENCODER_BENCH_OBJS)): build/%: bench/%.o $(ENCODER_OBJS)
 	$(CXX) $(CXXFLAGS) -o $@ $^ $(LDFLAGS)
-$(patsubst bench/%.o,build/%,$(TORCH_BENCH_OBJS)): build/%: bench/%.o $(ENCODER_OBJS)
+$(patsubst bench/%.o,build/%,$(TORCH_BENCH_OBJS)): build/%: bench/%.o $(TRAINING_OBJS) $(ENCODER_OBJS)
 	$(CXX) $(CXXFLAGS) -o $@ $^ $(LDFLAGS) $(TORCH_LINK)
 
 # ---- pictures of doc/encoders.md --------------------------------------------------------------------------------

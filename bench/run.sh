@@ -60,6 +60,10 @@ say "batched execution, beside the alternatives"
 # shellcheck disable=SC2086
 "$python" bench/batch.py ${CSP_BENCH:-}
 
+say "training, beside the published code in PyTorch"
+# shellcheck disable=SC2086
+"$python" bench/training.py ${CSP_BENCH:-}
+
 if [ "${CSP_BENCH:-}" != quick ]; then
     say "Top-1 without and with pre-training, three seeds"
     psql -Xq -v ON_ERROR_STOP=1 -f bench/quality.sql

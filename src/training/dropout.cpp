@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "random.h"
+#include "row_kernels.h"
 
 namespace csp {
 namespace {
@@ -44,22 +45,15 @@ public:
         const at::Tensor in = x.contiguous();
         at::Tensor y = at::empty({masks.rows, in.size(1)}, in.options());
         const int64_t columns = in.size(1), rows = in.size(0);
-        const auto leak = static_cast<float>(slope);
-        const float kept = masks.kept();
-        const uint32_t threshold = masks.threshold();
+        const DropoutFactors factors = factors_of(masks.kept(), slope, masks.threshold());
         const float *from = in.data_ptr<float>();
         float *to = y.data_ptr<float>();
         masks.for_each_row(columns, [&](int64_t i, const uint16_t *bits) {
-            const float *row = from + (i < rows ? i : i - rows) * columns;
-            float *out = to + i * columns;
-            for (int64_t j = 0; j < columns; ++j) {
-                const float scaled = row[j] * (row[j] > 0 ? kept : kept * leak);
-                out[j] = bits[j] < threshold ? 0.0f : scaled;
-            }
+            leaky_dropout(from + (i < rows ? i : i - rows) * columns, bits, factors, to + i * columns, columns);
         });
         context->save_for_backward({y});
         context->saved_data["slope"] = slope;
-        context->saved_data["kept"] = static_cast<double>(kept);
+        context->saved_data["kept"] = static_cast<double>(masks.kept());
         context->saved_data["rows"] = rows;
         return y;
     }
@@ -69,15 +63,19 @@ public:
         const at::Tensor y = context->get_saved_variables()[0];
         const at::Tensor dy = gradients[0].contiguous();
         const int64_t rows = context->saved_data["rows"].toInt(), columns = y.size(1);
-        const auto kept = static_cast<float>(context->saved_data["kept"].toDouble());
-        const float leaked = kept * static_cast<float>(context->saved_data["slope"].toDouble());
+        const DropoutFactors factors = factors_of(static_cast<float>(context->saved_data["kept"].toDouble()),
+                                                  context->saved_data["slope"].toDouble(), 0);
         at::Tensor dx = at::empty({rows, columns}, y.options());
+        const int64_t once = dx.numel();
         const float *of_y = y.data_ptr<float>(), *of_dy = dy.data_ptr<float>();
-        float *to = dx.data_ptr<float>();
-        const auto factor = [=](float value) { return value > 0 ? kept : value < 0 ? leaked : 0.0f; };
-        for (int64_t i = 0; i < rows * columns; ++i) to[i] = of_dy[i] * factor(of_y[i]);
-        for (int64_t i = rows * columns; i < y.numel(); ++i) to[i - rows * columns] += of_dy[i] * factor(of_y[i]);
+        leaky_dropout_slope(of_y, of_dy, factors, dx.data_ptr<float>(), once);
+        add_leaky_dropout_slope(of_y + once, of_dy + once, factors, dx.data_ptr<float>(), y.numel() - once);
         return {dx, at::Tensor(), at::Tensor()};
+    }
+
+private:
+    static DropoutFactors factors_of(float kept, double slope, uint32_t threshold) {
+        return {threshold, kept, kept * static_cast<float>(slope)};
     }
 };
 

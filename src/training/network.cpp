@@ -12,7 +12,7 @@
 #include "../encoder/residual_net.h"
 #include "../encoder/siren.h"
 #include "../encoder/tile.h"
-#include "matrix_product.h"
+#include "linear_layer.h"
 
 namespace csp {
 namespace {

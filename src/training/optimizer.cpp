@@ -8,6 +8,8 @@
 #include <limits>
 #include <string>
 
+#include "row_kernels.h"
+
 namespace csp {
 
 void Adam::add(const ParameterGroup &group, double rate_factor) {
@@ -25,21 +27,34 @@ std::vector<at::Tensor> Adam::gradients() const {
     return gradients;
 }
 
-void Adam::step(double learning_rate) {
-    const c10::NoGradGuard no_grad;
+void Adam::step(double learning_rate, Lanes &lanes) {
     ++steps_;
-    for (State &state : states_) update(state, learning_rate * state.rate_factor);
+    lanes.run([&](int lane) {
+        const c10::NoGradGuard no_grad;
+        for (const State &state : states_) {
+            const int64_t size = state.group.values.numel(), begin = share_begin(size, lanes.count(), lane);
+            update(state, learning_rate * state.rate_factor, begin, share_begin(size, lanes.count(), lane + 1) - begin);
+        }
+    });
 }
 
-void Adam::update(State &state, double learning_rate) {
+void Adam::update(const State &state, double learning_rate, int64_t begin, int64_t count) const {
     constexpr double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;
     const double correction1 = 1 - std::pow(beta1, steps_), correction2 = 1 - std::pow(beta2, steps_);
-    at::Tensor &gradient = state.group.gradients;
-    if (weight_decay_ != 0) gradient.add_(state.group.values, weight_decay_);
-    state.mean.mul_(beta1).add_(gradient, 1 - beta1);
-    state.square.mul_(beta2).addcmul_(gradient, gradient, 1 - beta2);
-    const at::Tensor denominator = state.square.sqrt().div_(std::sqrt(correction2)).add_(eps);
-    state.group.values.addcdiv_(state.mean, denominator, -learning_rate / correction1);
+    const auto part = [&](const at::Tensor &whole) { return whole.narrow(0, begin, count); };
+    at::Tensor values = part(state.group.values), gradient = part(state.group.gradients);
+    at::Tensor mean = part(state.mean), square = part(state.square);
+    if (values.device().is_cpu() && values.scalar_type() == at::kFloat) {
+        const auto f = [](double value) { return static_cast<float>(value); };
+        const AdamFactors factors{f(beta1), f(beta2), f(1 - beta1), f(1 - beta2), f(learning_rate / correction1),
+                                  f(eps), f(1 / std::sqrt(correction2)), f(weight_decay_)};
+        return adam_step(factors, gradient.data_ptr<float>(), values.data_ptr<float>(), mean.data_ptr<float>(),
+                         square.data_ptr<float>(), count);
+    }
+    if (weight_decay_ != 0) gradient.add_(values, weight_decay_);
+    mean.mul_(beta1).add_(gradient, 1 - beta1);
+    square.mul_(beta2).addcmul_(gradient, gradient, 1 - beta2);
+    values.addcdiv_(mean, square.sqrt().div_(std::sqrt(correction2)).add_(eps), -learning_rate / correction1);
 }
 
 void Adam::save(CheckpointWriter &checkpoint) const {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "checkpoint.h"
+#include "lanes.h"
 #include "network.h"
 #include "options.h"
 
@@ -22,7 +23,7 @@ public:
 
     void zero_gradients();
     std::vector<at::Tensor> gradients() const;
-    void step(double learning_rate);
+    void step(double learning_rate, Lanes &lanes);
 
     // Moments and number of steps, not the parameters.
     void save(CheckpointWriter &checkpoint) const;
@@ -34,7 +35,7 @@ private:
         double rate_factor;
         at::Tensor mean, square;  // running means of the gradient and of its square
     };
-    void update(State &state, double learning_rate);
+    void update(const State &state, double learning_rate, int64_t begin, int64_t count) const;
 
     std::vector<State> states_;
     double weight_decay_;

@@ -346,7 +346,7 @@ const std::vector<Option> &table() {
          WordField{[] { return std::string("auto, cpu, cuda, cuda:N"); }, [](const Options &o) { return o.device; },
                    parse_device},
          "where to compute; auto: on a CUDA device if there is one"},
-        {"threads", "", IntegerField{FIELD(int, threads), 1, 1024}, "threads of LibTorch and BLAS"},
+        {"threads", "", IntegerField{FIELD(int, threads), 1, 1024}, "threads that share the rows of each batch"},
         {"workers", "", IntegerField{FIELD(int, workers), 1, 64},
          "background workers that share every batch of the run, each with threads of its own and all rows in memory"},
         {"precision", "",

@@ -31,22 +31,26 @@ Sizes network_sizes(const TrainingOptions &options, int image_dim, int class_cou
                         (embedding + 1) * class_count + embedding * user_count;
     if (is_tile(model)) parameters += static_cast<double>(tile_count(model)) * embedding;
     if (depth > 0) parameters += features * width + (depth - 1) * width * width + 3 * depth * width;
-    // In bfloat16 each input of a product is kept a second time, at half the size.
-    const double rounded = model_is_rounded(options) ? 1.5 : 1;
-    return {features, rounded * (6 * depth * width + 6 * embedding), parameters};
+    // Leaky and plain ReLU keep no mask and no second result; in bfloat16 each input of a product is kept once more, at
+    // half the size.
+    const bool leaky = model.activation == Activation::relu || model.activation == Activation::leakyrelu;
+    const double kept = (leaky ? 4 : 6) + (model_is_rounded(options) ? 1 : 0);
+    return {features, kept * depth * width + 6 * embedding, parameters};
 }
 
-// Floats for each pair of rows in a batch: matrices of scores with what their loss keeps of
-// them, of the in-batch term and of the dropout term.
-double floats_a_pair(const TrainingOptions &options) {
-    const double rounded = model_is_rounded(options) ? 2 : 0;
-    switch (options.objective) {
-        case Objective::mc: return 8 + rounded;
-        case Objective::mc_symmetric: return 12 + rounded;
-        case Objective::nce: return 14 + rounded;
-        case Objective::l2_regression: break;
-    }
-    return 0;
+// Floats of scores that are there at the same time, of `rows` rows against `columns` candidates (scores.cpp): a block for
+// each thread, which is small against all of them where these are many.
+double scores_at_once(const TrainingOptions &options, double rows, double columns) {
+    const double block = std::max(double{1 << 21}, 64 * columns);
+    const double rounded = model_is_rounded(options) ? 0.5 : 1;
+    return rounded * std::min(rows * columns, options.threads * block);
+}
+
+// Floats for each row of a batch and thread that losses of pairs take: embeddings of images, twins and places, gathered
+// from all threads, and the gradients by them.
+double gathered_floats(const TrainingOptions &options) {
+    const double gradients = options.objective == Objective::mc_symmetric ? 3 : 2;
+    return options.model.embedding_dim * (gradients + options.threads * 2 * gradients);
 }
 
 // What drawing the rows of an epoch takes: the rows by class, and twice those drawn, which
@@ -70,17 +74,19 @@ int64_t estimate_memory(const TrainingOptions &options, int64_t rows, int image_
     const double per_row = 2 * sizes.features + sizes.activations;
     // Stage 1: rows, dropout twins and negatives, images (of which L2 regression also makes its own), and pairs.
     const double images = (options.objective == Objective::l2_regression ? 5.0 : 2.0) * image_dim;
-    const double contrastive =
-        batch * ((2 + options.negatives) * per_row + images) + floats_a_pair(options) * batch * batch;
-    const double scores = (user_count > 0 ? 14.0 : 8.0) * class_count;
-    const double supervised =
-        batch2 * (2 * per_row + scores) + (options.weight_contrastive > 0 ? contrastive : 0);
+    const bool pairs = options.objective != Objective::l2_regression;
+    const double contrastive = batch * ((2 + options.negatives) * per_row + images) +
+                               (pairs ? batch * gathered_floats(options) + scores_at_once(options, batch, batch) : 0);
+    // Users are scored without blocks; so are the rows held out, 1,024 at a time.
+    const double scores = (user_count > 0 ? 14.0 * batch2 : 0) * class_count +
+                          scores_at_once(options, batch2, class_count) + 2.0 * std::min(1024.0, n) * class_count;
+    const double supervised = batch2 * 2 * per_row + scores + (options.weight_contrastive > 0 ? contrastive : 0);
     const double step = 4 * std::max(image_dim > 0 ? contrastive : 0, class_count > 0 ? supervised : 0);
     constexpr double kept_by_malloc = 32 << 20;
-    // Values, gradients, two moments and what a step of the optimizer makes; the best epoch's values; a checkpoint of
-    // values and moments, once as tensors and once as bytes.
+    // Values, two moments, and for each thread gradients and what goes into them; the best epoch's values; a checkpoint
+    // of values and moments, once as tensors and once as bytes.
     const double best = options.keep_best ? 1 : 0;
-    const double copies = 6 + best + (options.checkpoint_seconds > 0 ? 2 * (3 + best) : 0);
+    const double copies = 3 + 2 * options.threads + best + (options.checkpoint_seconds > 0 ? 2 * (3 + best) : 0);
     // Several workers share the step, and nothing else.
     const double bytes =
         1.2 * (options.workers * (data + cache + 4 * copies * sizes.parameters) + step) + options.workers * kept_by_malloc;

@@ -3,38 +3,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
+#include <vector>
 
 namespace csp {
 namespace {
 
-// A copy of a function for each instruction set, chosen when the library is loaded.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define CSP_VECTORIZED __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define CSP_VECTORIZED
-#endif
-#define CSP_INLINED __attribute__((always_inline))
-#define CSP_INLINE inline CSP_INLINED
-
 constexpr int parts = 16;
-
-template <class To, class From>
-CSP_INLINE To bits_as(From value) {
-    To result;
-    std::memcpy(&result, &value, sizeof result);
-    return result;
-}
-
-CSP_INLINE float load(float value) { return value; }
-CSP_INLINE float load(Bfloat16 value) { return bits_as<float>(static_cast<uint32_t>(value.bits) << 16); }
-CSP_INLINE void store(float &place, float value) { place = value; }
-// To the nearest, halves to even; a NaN stays one.
-CSP_INLINE void store(Bfloat16 &place, float value) {
-    const auto bits = bits_as<uint32_t>(value);
-    const uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
-    place.bits = static_cast<uint16_t>(value == value ? rounded : 0x7fc0);
-}
 
 // e^x, x cut to [-87, 88]: 2^k times a polynomial on half an interval of ln 2 to either side (Cephes' coefficients).
 CSP_INLINE float exponential(float x) {
@@ -90,8 +64,9 @@ CSP_INLINE double total(const float (&sums)[parts]) {
     return sum;
 }
 
+// powers: room for n numbers, which may be the scores themselves.
 template <class T>
-CSP_INLINE double pick(T *scores, int64_t n, int64_t target, double smoothing, bool derive) {
+CSP_INLINE double pick(T *scores, float *powers, int64_t n, int64_t target, double smoothing, bool derive) {
     const auto own = static_cast<double>(load(scores[target]));
     float highest[parts], sums[parts] = {}, plain[parts] = {};
     std::fill(highest, highest + parts, load(scores[0]));
@@ -101,25 +76,58 @@ CSP_INLINE double pick(T *scores, int64_t n, int64_t target, double smoothing, b
         plain[part] += score;
     });
     const float most = *std::max_element(highest, highest + parts);
-    in_parts(n, [&](int part, int64_t i) CSP_INLINED { sums[part] += exponential(load(scores[i]) - most); });
+    if (!derive) {
+        in_parts(n, [&](int part, int64_t i) CSP_INLINED { sums[part] += exponential(load(scores[i]) - most); });
+    } else {
+        in_parts(n, [&](int part, int64_t i) CSP_INLINED {
+            powers[i] = exponential(load(scores[i]) - most);
+            sums[part] += powers[i];
+        });
+    }
     const double sum = total(sums), log_sum = static_cast<double>(most) + std::log(sum);
     if (derive) {
         const auto scale = static_cast<float>(1 / sum), spread = static_cast<float>(smoothing / static_cast<double>(n));
-        const float of_target =
-            exponential(load(scores[target]) - most) * scale - spread - static_cast<float>(1 - smoothing);
-        for (int64_t i = 0; i < n; ++i) store(scores[i], exponential(load(scores[i]) - most) * scale - spread);
+        const float of_target = powers[target] * scale - spread - static_cast<float>(1 - smoothing);
+        for (int64_t i = 0; i < n; ++i) store(scores[i], powers[i] * scale - spread);
         store(scores[target], of_target);
     }
     return log_sum - (1 - smoothing) * own - smoothing * total(plain) / static_cast<double>(n);
 }
 
-// ell(1 - P) and its derivative by the score; of the score turned round they are those of ell(P).
+// ell(1 - P) = ln ratio, and its derivative by the score; of the score turned round they are those of ell(P). With
+// a = 1 + e^score, 1 - P is 1 / a: one division serves both.
 struct Absent {
-    float loss, derivative;
+    float ratio, derivative;
 };
 CSP_INLINE Absent tell_absent(float score) {
-    const float odds = exponential(score), no = 1.0f / (1.0f + odds), q = no + 1e-5f;
-    return {-logarithm(q), odds * no * no / q};
+    const float odds = exponential(score > 40.0f ? 40.0f : score), a = 1.0f + odds;
+    const float d = 1.0f / (a * (1.0f + 1e-5f * a));
+    return {a * a * d, odds * d};
+}
+
+// The sum of ell(1 - P). Ratios are 1e5 at most: the product of four is far from the end of float32, and has one
+// logarithm.
+template <class T>
+CSP_INLINE double tell_all_absent(T *scores, int64_t n, float weight, bool derive) {
+    constexpr int64_t run = 4 * parts;
+    float sums[parts] = {};
+    int64_t begin = 0;
+    for (; begin + run <= n; begin += run) {
+        float products[parts];
+        std::fill(products, products + parts, 1.0f);
+        in_parts(run, [&](int part, int64_t i) CSP_INLINED {
+            const Absent value = tell_absent(load(scores[begin + i]));
+            products[part] *= value.ratio;
+            if (derive) store(scores[begin + i], weight * value.derivative);
+        });
+        for (int part = 0; part < parts; ++part) sums[part] += logarithm(products[part]);
+    }
+    in_parts(n - begin, [&](int part, int64_t i) CSP_INLINED {
+        const Absent value = tell_absent(load(scores[begin + i]));
+        sums[part] += logarithm(value.ratio);
+        if (derive) store(scores[begin + i], weight * value.derivative);
+    });
+    return total(sums);
 }
 
 template <class T>
@@ -128,31 +136,25 @@ CSP_INLINE double tell(T *scores, int64_t n, int64_t target, double present, dou
     double corrected = 0;
     Absent own{0, 0};
     if (target >= 0) {
-        own = tell_absent(-load(scores[target]));
-        const float counted = tell_absent(load(scores[target])).loss;
-        corrected = static_cast<double>(weight_present * own.loss) - static_cast<double>(weight * counted);
+        const float score = load(scores[target]);
+        own = tell_absent(-score);
+        corrected = present * static_cast<double>(logarithm(own.ratio)) -
+                    absent * static_cast<double>(logarithm(tell_absent(score).ratio));
     }
-    float sums[parts] = {};
-    if (derive) {
-        in_parts(n, [&](int part, int64_t i) CSP_INLINED {
-            const Absent value = tell_absent(load(scores[i]));
-            sums[part] += value.loss;
-            store(scores[i], weight * value.derivative);
-        });
-        if (target >= 0) store(scores[target], -weight_present * own.derivative);
-    } else {
-        in_parts(n, [&](int part, int64_t i) CSP_INLINED { sums[part] += tell_absent(load(scores[i])).loss; });
-    }
-    return absent * total(sums) + corrected;
+    const double sum = derive ? tell_all_absent(scores, n, weight, true) : tell_all_absent(scores, n, weight, false);
+    if (derive && target >= 0) store(scores[target], -weight_present * own.derivative);
+    return absent * sum + corrected;
 }
 
 }  // namespace
 
 CSP_VECTORIZED double pick_column(float *scores, int64_t n, int64_t target, double smoothing, bool derive) {
-    return pick(scores, n, target, smoothing, derive);
+    return pick(scores, scores, n, target, smoothing, derive);
 }
 CSP_VECTORIZED double pick_column(Bfloat16 *scores, int64_t n, int64_t target, double smoothing, bool derive) {
-    return pick(scores, n, target, smoothing, derive);
+    static thread_local std::vector<float> powers;
+    powers.resize(static_cast<std::size_t>(n));
+    return pick(scores, powers.data(), n, target, smoothing, derive);
 }
 CSP_VECTORIZED double tell_column(float *scores, int64_t n, int64_t target, double present, double absent, bool derive) {
     return tell(scores, n, target, present, absent, derive);

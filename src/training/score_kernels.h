@@ -7,12 +7,9 @@
 
 #include <cstdint>
 
-namespace csp {
+#include "vectorized.h"
 
-// The upper half of a float32.
-struct Bfloat16 {
-    uint16_t bits;
-};
+namespace csp {
 
 // pick_columns: softmax cross-entropy with column `target`.
 double pick_column(float *scores, int64_t n, int64_t target, double smoothing, bool derive);

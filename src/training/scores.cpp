@@ -7,7 +7,7 @@
 
 #include <algorithm>
 
-#include "matrix_product.h"
+#include "linear_layer.h"
 #include "score_kernels.h"
 
 namespace csp {

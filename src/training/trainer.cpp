@@ -183,7 +183,7 @@ private:
         last_loss_ = compute_gradients(rows);
         if (!std::isfinite(last_loss_)) throw_diverged();
         learning_rate_ = learning_rate();
-        adam_.step(learning_rate_);
+        adam_.step(learning_rate_, lanes_);
         network_.limit_logit_scale();
         sums_.loss.add(last_loss_);
         sums_.training_rows += static_cast<int64_t>(rows.size());

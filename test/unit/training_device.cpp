@@ -44,7 +44,7 @@ void step_on(const at::TensorOptions &device, const TrainingOptions &options, co
     Adam adam(0.01);
     adam.add(network.encoder(), 1);
     adam.add(network.head(), 1);
-    adam.step(0.1);
+    adam.step(0.1, lanes);
     adam.zero_gradients();
     network.limit_logit_scale();
     for (const ParameterGroup *group : {&network.encoder(), &network.head()}) {

@@ -251,10 +251,11 @@ TEST(Network, AStepStaysOnItsDevice) {
                             background_loss(scores) + cross_entropy_loss(scores, classes, 0.1);
     EXPECT_TRUE(loss.is_meta());
     loss.backward();
+    Lanes lanes(2);
     Adam adam(0.01);
     adam.add(network.encoder(), 1);
     adam.add(network.head(), 1);
-    adam.step(0.1);
+    adam.step(0.1, lanes);
     adam.zero_gradients();
     for (const ParameterGroup *group : {&network.encoder(), &network.head()}) {
         EXPECT_TRUE(group->values.is_meta());

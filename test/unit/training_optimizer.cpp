@@ -11,6 +11,7 @@ namespace {
 void expect_equal_to_torch(double weight_decay) {
     const at::Tensor start = at::cos(at::arange(10, at::kFloat));
     ParameterGroup group{start.clone(), at::zeros_like(start)};
+    Lanes lanes(2);
     Adam adam(weight_decay);
     adam.add(group, 0.5);
     at::Tensor reference = start.clone().requires_grad_(true);
@@ -19,7 +20,7 @@ void expect_equal_to_torch(double weight_decay) {
         const at::Tensor gradient = at::sin(at::arange(10, at::kFloat) * 3 + step);
         adam.zero_gradients();
         group.gradients.add_(gradient);
-        adam.step(0.1);
+        adam.step(0.1, lanes);
         reference.mutable_grad() = gradient;
         torch_adam.step();
         EXPECT_LT((group.values - reference.detach()).abs().max().item<double>(), 1e-6) << "step " << step;
@@ -33,9 +34,10 @@ TEST(AdamOptimizer, DecaysWeightsAsTorchDoes) { expect_equal_to_torch(0.1); }
 
 TEST(AdamOptimizer, LeavesAFrozenGroupAlone) {
     ParameterGroup group{at::ones({3}), at::ones({3})};
+    Lanes lanes(2);
     Adam adam(0.1);
     adam.add(group, 0);
-    adam.step(0.1);
+    adam.step(0.1, lanes);
     EXPECT_TRUE(group.values.equal(at::ones({3})));
 }
 
