@@ -69,7 +69,7 @@ at::Tensor BatchLosses::supervised(const RowIds &rows) {
     const uint64_t key = dropout_.next();
     std::vector<Share> shares = divide(rows);
     if (options_.loss == SupervisedLoss::full_loss_user)
-        for (Share &share : shares) share.observed = samples_.users(rows).ge(0).sum().item<int64_t>();
+        for (Share &share : shares) share.observed = samples_.users(rows).ge(0).sum();
     std::vector<at::Tensor> losses(shares.size());
     in_lanes(shares.size(), [&](std::size_t i) {
         const at::Tensor loss = supervised_loss(shares[i], background, key) * shares[i].part();
@@ -126,7 +126,7 @@ at::Tensor BatchLosses::observer_loss_of(const Share &share, const at::Tensor &e
     scores.classes = share.network->user_class_scores(w);
     scores.present = users.ge(0).to(embeddings.scalar_type());
     // A mean over rows with a user: weighted by those of the share, not by its rows.
-    const at::Tensor weight = scores.present.sum().clamp_min(1) / (std::max<double>(share.observed, 1) * share.part());
+    const at::Tensor weight = scores.present.sum().clamp_min(1) / (share.observed.clamp_min(1) * share.part());
     return observer_loss(scores, samples_.classes(share.rows), positive_weight) * weight;
 }
 

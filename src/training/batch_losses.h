@@ -76,7 +76,7 @@ private:
         const Network *network;
         RowIds rows;
         int64_t first, batch;  // its place among the rows of the batch
-        int64_t observed = 0;  // rows of the batch that have a user, where the loss has users
+        at::Tensor observed;   // how many rows of the batch have a user, where the loss has users
         double part() const { return static_cast<double>(rows.size()) / static_cast<double>(batch); }
     };
     struct ContrastiveShare;
