@@ -27,7 +27,7 @@ std::vector<BatchLosses::Share> BatchLosses::divide(const RowIds &rows) {
     for (int i = 0; i < parts; ++i) {
         const int64_t begin = first + share_begin(own, parts, i), end = first + share_begin(own, parts, i + 1);
         shares.push_back({i == 0 ? &network_ : &twins_[static_cast<std::size_t>(i - 1)],
-                          RowIds(rows.begin() + begin, rows.begin() + end), begin, batch});
+                          RowIds(rows.begin() + begin, rows.begin() + end), begin, batch, {}});
     }
     return shares;
 }
