@@ -167,7 +167,7 @@ private:
         const bool training = !encoding && batch_ < current_->batches();
         if (training)
             train_batch();
-        else if (!encoding)
+        else if (!encoding && validated_ < rows_to_validate())
             validate_batch();
         step_seconds_ = seconds_since(start);
         sums_.seconds += step_seconds_;
