@@ -124,6 +124,10 @@ PLAIN_CPPFLAGS = $(filter-out -I%/server -I%/internal,$(CPPFLAGS))
 # LibTorch decides for which of libstdc++'s two ABIs everything is compiled: both shared objects exchange strings.
 ifneq ($(LIBTORCH),)
 TORCH_CPPFLAGS = -isystem $(LIBTORCH)/include -isystem $(LIBTORCH)/include/torch/csrc/api/include
+# Its Gloo is not the distribution's, whose headers may lie about.
+ifeq ($(wildcard $(LIBTORCH)/include/gloo/context.h),)
+TORCH_CPPFLAGS += -DCSP_WITHOUT_GLOO
+endif
 TORCH_LINK = -L$(LIBTORCH)/lib -Wl,-rpath,$(LIBTORCH)/lib
 TORCH_CUDA := $(wildcard $(LIBTORCH)/lib/libtorch_cuda.so)
 CXX11_ABI := $(shell tools/libtorch_abi.sh '$(LIBTORCH)')

@@ -74,6 +74,7 @@ CREATE TABLE csp.run (
     rows_skipped bigint,
     rows_unlabelled bigint,
     device text,
+    workers int,                                            -- at work on it, of those that its options ask for
     memory bigint,
     memory_peak bigint,
     memory_estimate bigint,
@@ -207,7 +208,7 @@ CREATE VIEW csp.runs WITH (security_invoker = true) AS
     SELECT r.id, r.model, v.version,
            csp.current_state(r) AS state,
            r.phase, r.epoch, r.epochs, r.batch, r.batches, r.loss, r.rows_per_second, r.rows_read, r.rows_skipped,
-           r.rows_unlabelled, r.device, r.memory, r.memory_peak, r.memory_estimate, r.streamed_bytes, r.pid, r.owner, r.source, r.options, r.created, r.started, r.finished,
+           r.rows_unlabelled, r.device, r.workers, r.memory, r.memory_peak, r.memory_estimate, r.streamed_bytes, r.pid, r.owner, r.source, r.options, r.created, r.started, r.finished,
            r.resumed, r.checkpoint,
            r.sqlstate, r.message, r.detail, r.hint, r.search
     FROM csp.run r LEFT JOIN csp.model_version v ON v.id = r.version;
@@ -221,7 +222,7 @@ CREATE VIEW csp.progress WITH (security_invoker = true) AS
     SELECT r.id, r.model, r.state, CASE WHEN r.state = 'queued' THEN csp.queue_position(r.id) END AS queue_position,
            r.phase, r.epoch, r.epochs, r.batch, r.batches, r.loss, r.rows_per_second,
            make_interval(secs => round(r.seconds_left)) AS time_left, date_trunc('second', clock_timestamp() - r.started) AS elapsed,
-           r.device, r.memory, r.memory_peak, r.memory_estimate, r.streamed_bytes, r.pid, a.wait_event_type, a.wait_event,
+           r.device, r.workers, r.memory, r.memory_peak, r.memory_estimate, r.streamed_bytes, r.pid, a.wait_event_type, a.wait_event,
            r.owner, r.source, r.queued, r.started, r.checkpoint
     FROM csp.run r LEFT JOIN pg_stat_activity a ON a.pid = r.pid AND r.state = 'running'
     WHERE r.state IN ('queued', 'running') AND csp.current_state(r) <> 'crashed';
@@ -230,7 +231,8 @@ COMMENT ON COLUMN csp.progress.queue_position IS 'place in the queue of this dat
 COMMENT ON COLUMN csp.progress.time_left IS 'of training, at the pace of the stage so far; a later stage is taken to be as fast; early stopping is not foreseen';
 COMMENT ON COLUMN csp.progress.memory_peak IS 'most bytes that have been resident so far';
 COMMENT ON COLUMN csp.progress.streamed_bytes IS 'bytes of features that are read from a temporary file in every epoch; 0: they are in memory';
-COMMENT ON COLUMN csp.progress.memory IS 'bytes that are resident in the worker, half a second ago; with LibTorch and shared memory';
+COMMENT ON COLUMN csp.progress.workers IS 'processes at work on the run: fewer than option workers where slots of max_worker_processes were missing';
+COMMENT ON COLUMN csp.progress.memory IS 'bytes that are resident in the worker, the first of several, half a second ago; with LibTorch and shared memory';
 
 CREATE VIEW csp.metrics WITH (security_invoker = true) AS
     SELECT m.run, r.model, m.stage, m.epoch, m.learning_rate, m.loss, m.loss_in_batch, m.loss_negative,

@@ -48,6 +48,9 @@ library=()
 if ! finds_header torch/torch.h "${torch[@]}" || ! finds_library libtorch_cpu.so "${library[@]}"; then
     required+=("LibTorch${LIBTORCH:+ in $LIBTORCH}: package libtorch-dev, or set LIBTORCH to the prefix of an upstream one")
 fi
+if [ -z "${LIBTORCH:-}" ] && ! finds_header gloo/context.h; then
+    recommended+=("Gloo, without which option workers of csp_train is refused: package libgloo-dev")
+fi
 if uses_header nlohmann/ && ! finds_header nlohmann/json.hpp; then
     required+=("JSON for Modern C++: package nlohmann-json3-dev")
 fi

@@ -50,7 +50,7 @@ wanted_packages() {
     echo g++ make perl libgtest-dev libipc-run-perl "${further_packages[@]}"
     if grep -rqsE '#include <nlohmann/' src test/unit; then echo nlohmann-json3-dev; fi
     if grep -rqsE '#include <Eigen/' src test/unit; then echo libeigen3-dev; fi
-    if [ -z "${LIBTORCH:-}" ]; then echo libtorch-dev libopenblas0-pthread; fi
+    if [ -z "${LIBTORCH:-}" ]; then echo libtorch-dev libgloo-dev libopenblas0-pthread; fi
     if is_debians_postgresql; then
         echo "postgresql-$major" "postgresql-server-dev-$major" "postgresql-$major-postgis-3"
         # Not in every release; without it the tests with pgvector's types are skipped.

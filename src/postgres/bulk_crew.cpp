@@ -2,12 +2,12 @@
 #include "bulk_crew.h"
 
 #include "background_worker.h"
+#include "shared_text.h"
 #include "spi.h"
 #include "training_wait.h"
 
 extern "C" {
 #include "catalog/pg_authid.h"
-#include "mb/pg_wchar.h"
 #include "storage/ipc.h"
 #include "utils/syscache.h"
 #include "utils/timeout.h"
@@ -61,12 +61,6 @@ void begin_watch(BulkCrew *crew) {
 }
 
 void end_watch() { disable_timeout(watch_timeout(), false); }
-
-void copy_text(char *to, std::size_t size, const std::string &text) {
-    int length = pg_mbcliplen(text.c_str(), int(text.size()), int(size) - 1);
-    std::memcpy(to, text.c_str(), length);
-    to[length] = '\0';
-}
 
 bool has_ended(BackgroundWorkerHandle *handle) {
     pid_t pid;

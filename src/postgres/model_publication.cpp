@@ -57,7 +57,7 @@ SpiArguments description(int64 run, const TrainingRows &rows, const TrainedVersi
 #define DESCRIPTION \
     "$2::pg_catalog.jsonb, pg_catalog.jsonb_build_object('run', r.id, 'source', r.source, 'query', r.query, 'rows', $4, " \
     "'rows_unlabelled', $5, 'rows_skipped_location', $6, 'rows_skipped_features', $7, 'seconds', $8, " \
-    "'device', $9, 'libtorch', $10, 'blas', $11, 'trained_by', r.owner::pg_catalog.text), $3::pg_catalog.jsonb "
+    "'device', $9, 'workers', r.workers, 'libtorch', $10, 'blas', $11, 'trained_by', r.owner::pg_catalog.text), $3::pg_catalog.jsonb "
 
 void require_row(int64 run, const SpiRows &rows) {
     if (rows.count() != 1)

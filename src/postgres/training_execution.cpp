@@ -5,6 +5,7 @@
 #include "batch_size_advice.h"
 #include "process_memory.h"
 #include "training_checkpoint.h"
+#include "training_crew.h"
 #include "training_library.h"
 #include "training_settings.h"
 #include "worker_transactions.h"
@@ -82,30 +83,41 @@ private:
     }
 
     void train_with(const TrainingLibrary &library, const std::string &checkpoint) {
-        std::unique_ptr<Trainer> trainer = make_trainer(library, checkpoint);
+        const TrainingCrew crew(run_, stored_.request.options.workers);
+        std::unique_ptr<Trainer> trainer = make_trainer(library, checkpoint, crew.leader());
         trained_.device = trainer->device();
         trained_.torch_version = library.torch_version();
         trained_.blas_name = library.blas_name();
-        write_transaction([&] { record_device(run_, trained_.device); });
+        write_transaction([&] { record_device(run_, trained_.device, crew.size()); });
 
         last_checkpoint_ = now_seconds();
         try {
-            advance_to_the_end(*trainer);
+            advance_to_the_end(*trainer, crew);
         } catch (const ServerError &) {  // a cancel, most likely: between two steps of the trainer
             leave_last_words(*trainer);
+            throw;
+        } catch (const LostWorker &) {  // the trainer stands as between two steps
+            leave_last_words(*trainer);
+            check_for_worker_interrupts();  // if this process is to end too, that is what ended the run
             throw;
         }
         trained_.model = trainer->finish();
     }
 
-    void advance_to_the_end(Trainer &trainer) {
+    void advance_to_the_end(Trainer &trainer, const TrainingCrew &crew) {
         Progress progress;
         while (advance(trainer, progress)) {
             note(progress);
             if (writes_checkpoints() && now_seconds() - last_checkpoint_ >= stored_.request.options.checkpoint_seconds)
                 write_checkpoint(trainer);
             check_for_worker_interrupts();
+            crew.check();
         }
+    }
+
+    void leave_last_words(const Trainer &trainer) {
+        if (writes_checkpoints())
+            last_words_ = {std::move(pending_metrics_), take_checkpoint(trainer)};
     }
 
     // Without one the run starts anew, whatever an interrupted one has left behind.
@@ -175,9 +187,10 @@ private:
         return category == ERRCODE_INSUFFICIENT_RESOURCES || category == ERRCODE_SYSTEM_ERROR;
     }
 
-    std::unique_ptr<Trainer> make_trainer(const TrainingLibrary &library, const std::string &checkpoint) {
+    std::unique_ptr<Trainer> make_trainer(const TrainingLibrary &library, const std::string &checkpoint,
+                                          const GroupMember &member) {
         SignalBlock no_signals;  // LibTorch starts threads
-        return library.make_trainer(stored_.request.options, data_, checkpoint);
+        return library.make_trainer(stored_.request.options, data_, checkpoint, member);
     }
 
     static bool advance(Trainer &trainer, Progress &progress) {

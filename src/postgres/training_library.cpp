@@ -1,10 +1,16 @@
 // Loading of csp_train.so.
+#include "pg.h"
+
 #include "training_library.h"
 
 #include <dlfcn.h>
 #include <unistd.h>
 
 #include "../encoder/error.h"
+
+extern "C" {
+#include "libpq/pqsignal.h"
+}
 
 namespace csp::server {
 
@@ -29,6 +35,12 @@ const TrainingLibrary *load() {
 }
 
 }  // namespace
+
+void let_signals_in() {
+    sigset_t blocked;
+    pthread_sigmask(SIG_SETMASK, &UnBlockSig, &blocked);
+    pthread_sigmask(SIG_SETMASK, &blocked, nullptr);
+}
 
 const TrainingLibrary &training_library() {
     static const TrainingLibrary *library = load();

@@ -26,6 +26,10 @@ private:
     sigset_t previous_;
 };
 
+// Has this process handle, under a SignalBlock, the signals that have come meanwhile. Handlers set flags, and end a
+// process at once when another has crashed.
+void let_signals_in();
+
 // Loads the library on the first call. Throws Error(not_supported) if it is missing, cannot
 // be loaded or is of another version.
 const TrainingLibrary &training_library();

@@ -40,7 +40,8 @@ public:
     // From time to time: has the rows so far fit into memory.
     void limit_memory() {
         if (estimate(!file_) > memory_limit_) {
-            if (estimate(false) > memory_limit_)
+            // Only the first of several workers could read from the file.
+            if (estimate(false) > memory_limit_ || options_.workers > 1)
                 throw_too_large();
             file_.emplace();
         }
@@ -147,10 +148,11 @@ private:
 
     [[noreturn]] void throw_too_large() const {
         throw Error(ErrorKind::out_of_memory, "the training run does not fit into csp.training_memory",
-                    "It would need about " + std::to_string(estimate(false) >> 20) + " MB for the first " +
+                    "It would need about " + std::to_string(estimate(options_.workers > 1) >> 20) + " MB for the first " +
                         std::to_string(rows_.read) + " rows" +
-                        (packed_ ? ", with their features in a temporary file." : "."),
-                    "Raise csp.training_memory, or train on fewer rows. " + batch_size_that_fits());
+                        (packed_ && options_.workers == 1 ? ", with their features in a temporary file." : "."),
+                    options_.workers > 1 ? "Raise csp.training_memory, or train with one worker, which can read features from a temporary file."
+                                         : "Raise csp.training_memory, or train on fewer rows. " + batch_size_that_fits());
     }
 
     void sort_labels() {

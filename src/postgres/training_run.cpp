@@ -151,8 +151,9 @@ void record_rows(int64 run, const TrainingRows &rows, int64 memory_estimate) {
           std::move(arguments));
 }
 
-void record_device(int64 run, const std::string &device) {
-    write("UPDATE csp.run SET device = $2 WHERE id OPERATOR(pg_catalog.=) $1", SpiArguments().add(run).add(device));
+void record_device(int64 run, const std::string &device, int workers) {
+    write("UPDATE csp.run SET device = $2, workers = $3 WHERE id OPERATOR(pg_catalog.=) $1",
+          SpiArguments().add(run).add(device).add(int32(workers)));
 }
 
 void record_progress(int64 run, const Progress &progress, const ProcessMemory &memory) {

@@ -42,7 +42,7 @@ void delete_run(int64 run);
 void mark_running(int64 run);
 void mark_phase(int64 run, const char *phase);
 void record_rows(int64 run, const TrainingRows &rows, int64 memory_estimate);
-void record_device(int64 run, const std::string &device);
+void record_device(int64 run, const std::string &device, int workers);
 // Throws SqlError(undefined_object) if the run is no longer there, or no longer this process's.
 void record_progress(int64 run, const Progress &progress, const ProcessMemory &memory);
 void record_metrics(int64 run, const EpochMetrics &metrics);

@@ -115,20 +115,6 @@ void start_next_runs() {
     RESUME_INTERRUPTS();
 }
 
-void set_up_process(const WorkerArguments &arguments, const std::string &name) {
-    server_call([&] {
-        take_termination_as_cancel();
-        pqsignal(SIGHUP, SignalHandlerForConfigReload);
-        BackgroundWorkerUnblockSignals();
-        BackgroundWorkerInitializeConnectionByOid(arguments.database, arguments.user, 0);
-        // Whatever the role's defaults are: looks at the queue have to be fresh, and runs are written.
-        SetConfigOption("default_transaction_isolation", "read committed", PGC_USERSET, PGC_S_SESSION);
-        SetConfigOption("default_transaction_read_only", "off", PGC_USERSET, PGC_S_SESSION);
-        pgstat_report_appname(name.c_str());
-        pgstat_report_activity(STATE_RUNNING, name.c_str());
-    });
-}
-
 WorkerArguments worker_arguments() {
     WorkerArguments arguments;
     std::memcpy(&arguments, MyBgworkerEntry->bgw_extra, sizeof(arguments));
@@ -136,6 +122,20 @@ WorkerArguments worker_arguments() {
 }
 
 }  // namespace
+
+void set_up_training_process(Oid database, Oid user, const std::string &name) {
+    server_call([&] {
+        take_termination_as_cancel();
+        pqsignal(SIGHUP, SignalHandlerForConfigReload);
+        BackgroundWorkerUnblockSignals();
+        BackgroundWorkerInitializeConnectionByOid(database, user, 0);
+        // Whatever the role's defaults are: looks at the queue have to be fresh, and runs are written.
+        SetConfigOption("default_transaction_isolation", "read committed", PGC_USERSET, PGC_S_SESSION);
+        SetConfigOption("default_transaction_read_only", "off", PGC_USERSET, PGC_S_SESSION);
+        pgstat_report_appname(name.c_str());
+        pgstat_report_activity(STATE_RUNNING, name.c_str());
+    });
+}
 
 BackgroundWorkerHandle *start_training_worker(int64 run, const std::string &model, Oid user) {
     return register_worker("csp_training_worker_main", "csp_ext training worker", "csp_ext training of model " + model,
@@ -158,7 +158,8 @@ void csp_training_worker_main(Datum) {
     using namespace csp::server;
     const WorkerArguments arguments = worker_arguments();
     guard([&] {
-        set_up_process(arguments, "csp_ext training run " + std::to_string(arguments.run));
+        set_up_training_process(arguments.database, arguments.user,
+                                "csp_ext training run " + std::to_string(arguments.run));
         if (!execute_run(arguments.run))
             return;
         unlock_run(arguments.run);  // it may be the next to begin again
@@ -170,7 +171,8 @@ void csp_training_worker_main(Datum) {
 void csp_queue_starter_main(Datum) {
     using namespace csp::server;
     guard([&] {
-        set_up_process(worker_arguments(), "csp_ext queue starter");
+        const WorkerArguments arguments = worker_arguments();
+        set_up_training_process(arguments.database, arguments.user, "csp_ext queue starter");
         start_next_runs();
     });
     proc_exit(0);

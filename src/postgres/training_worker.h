@@ -20,6 +20,9 @@ struct WorkerArguments {
 // max_worker_processes are all in use.
 BackgroundWorkerHandle *start_training_worker(int64 run, const std::string &model, Oid user);
 
+// Within a worker: connects it to the database and readies it for training. name: what it is shown as.
+void set_up_training_process(Oid database, Oid user, const std::string &name);
+
 // Registers a process that starts queued runs and ends.
 void start_queue_starter();
 

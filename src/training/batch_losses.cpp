@@ -11,20 +11,23 @@
 
 namespace csp {
 
-BatchLosses::BatchLosses(const TrainingOptions &options, const Samples &samples, Network &network, Lanes &lanes)
-    : options_(options), samples_(samples), network_(network), lanes_(lanes),
+BatchLosses::BatchLosses(const TrainingOptions &options, const Samples &samples, Network &network, Lanes &lanes,
+                         ProcessGroup &group)
+    : options_(options), samples_(samples), network_(network), lanes_(lanes), group_(group),
       negatives_(options.seed, RandomPurpose::negatives), dropout_(options.seed, RandomPurpose::dropout) {
     for (int lane = 1; lane < lanes.count(); ++lane) twins_.push_back(network.twin());
 }
 
 std::vector<BatchLosses::Share> BatchLosses::divide(const RowIds &rows) {
     const auto batch = static_cast<int64_t>(rows.size());
-    const int parts = static_cast<int>(std::min<int64_t>(lanes_.count(), batch));
+    const int64_t first = share_begin(batch, group_.size(), group_.rank());
+    const int64_t own = share_begin(batch, group_.size(), group_.rank() + 1) - first;
+    const int parts = static_cast<int>(std::min<int64_t>(lanes_.count(), own));
     std::vector<Share> shares;
     for (int i = 0; i < parts; ++i) {
-        const int64_t begin = share_begin(batch, parts, i), end = share_begin(batch, parts, i + 1);
+        const int64_t begin = first + share_begin(own, parts, i), end = first + share_begin(own, parts, i + 1);
         shares.push_back({i == 0 ? &network_ : &twins_[static_cast<std::size_t>(i - 1)],
-                          RowIds(rows.begin() + begin, rows.begin() + end), begin, batch});
+                          RowIds(rows.begin() + begin, rows.begin() + end), begin, batch, {}});
     }
     return shares;
 }
@@ -47,10 +50,26 @@ void BatchLosses::sum_gradients(std::size_t shares) {
     });
 }
 
+// Embeddings of all lanes. None are of a process beyond the rows of a small batch.
+at::Tensor BatchLosses::join(const std::vector<at::Tensor> &parts) const {
+    if (parts.empty()) return at::empty({0, options_.model.embedding_dim}, network_.encoder().values.options());
+    return parts.size() == 1 ? parts[0] : at::cat(parts);
+}
+
+// Scalars of the lanes.
+at::Tensor BatchLosses::sum_over_group(const std::vector<at::Tensor> &losses) const {
+    at::Tensor sum = at::zeros({}, network_.encoder().values.options());
+    for (const at::Tensor &loss : losses) sum += loss;
+    group_.sum({sum});
+    return sum;
+}
+
 at::Tensor BatchLosses::supervised(const RowIds &rows) {
     const RandomPlaces background = draws_background() ? random_places(rows.size()) : RandomPlaces();
     const uint64_t key = dropout_.next();
-    const std::vector<Share> shares = divide(rows);
+    std::vector<Share> shares = divide(rows);
+    if (options_.loss == SupervisedLoss::full_loss_user)
+        for (Share &share : shares) share.observed = samples_.users(rows).ge(0).sum();
     std::vector<at::Tensor> losses(shares.size());
     in_lanes(shares.size(), [&](std::size_t i) {
         const at::Tensor loss = supervised_loss(shares[i], background, key) * shares[i].part();
@@ -58,7 +77,7 @@ at::Tensor BatchLosses::supervised(const RowIds &rows) {
         losses[i] = loss.detach();
     });
     sum_gradients(shares.size());
-    return at::stack(losses).sum();
+    return sum_over_group(losses);
 }
 
 // As published: the background counts in full once there are users.
@@ -106,7 +125,9 @@ at::Tensor BatchLosses::observer_loss_of(const Share &share, const at::Tensor &e
     scores.background = (w * embeddings.narrow(0, rows, rows)).sum(1);
     scores.classes = share.network->user_class_scores(w);
     scores.present = users.ge(0).to(embeddings.scalar_type());
-    return observer_loss(scores, samples_.classes(share.rows), positive_weight);
+    // A mean over rows with a user: weighted by those of the share, not by its rows.
+    const at::Tensor weight = scores.present.sum().clamp_min(1) / (share.observed.clamp_min(1) * share.part());
+    return observer_loss(scores, samples_.classes(share.rows), positive_weight) * weight;
 }
 
 SupervisedValidation BatchLosses::validate_supervised(const RowIds &rows) {
@@ -125,7 +146,9 @@ SupervisedValidation BatchLosses::validate_supervised(const RowIds &rows) {
     });
     SupervisedValidation sum;
     for (const SupervisedValidation &result : results) sum.loss += result.loss, sum.hits += result.hits;
-    return sum;
+    const at::Tensor sums = at::tensor({sum.loss, static_cast<double>(sum.hits)}, at::kDouble);
+    group_.sum({sums});
+    return {sums[0].item<double>(), static_cast<int64_t>(sums[1].item<double>())};
 }
 
 }  // namespace csp

@@ -4,6 +4,9 @@
 // A batch is divided among the lanes by rows. Each takes its share through the network; contrastive objectives then need
 // the embeddings of all others, which are gathered, and gradients by them, which are added up, before each lane goes
 // back through its own part. Losses and gradients do not depend on the number of lanes but for the order of sums.
+//
+// The processes of a group divide the batch before their lanes do, and each gathers and adds up over its lanes before it
+// does so over the group. Losses are those of the whole batch for each; gradients of parameters are left to be added up.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -14,6 +17,7 @@
 #include "lanes.h"
 #include "network.h"
 #include "options.h"
+#include "process_group.h"
 #include "samples.h"
 
 namespace csp {
@@ -33,7 +37,8 @@ struct SupervisedValidation {
 class BatchLosses {
 public:
     // All references must outlive this object.
-    BatchLosses(const TrainingOptions &options, const Samples &samples, Network &network, Lanes &lanes);
+    BatchLosses(const TrainingOptions &options, const Samples &samples, Network &network, Lanes &lanes,
+                ProcessGroup &group);
 
     // The objective of stage 1, whose gradients, times `weight`, are added to those of the network. Rows, their dropout
     // twins and the random locations go through the location encoder in one pass of (2 + negatives) * B rows.
@@ -44,10 +49,18 @@ public:
 
     // Without dropout and gradients; the in-batch term (of NCE, what its rows say of their own
     // images), and loss of the true class and hits.
-    double validate_contrastive(const RowIds &rows) const;
+    double validate_contrastive(const RowIds &rows);
     SupervisedValidation validate_supervised(const RowIds &rows);
 
-    // Where its random streams stand.
+    // Its random streams.
+    struct Streams {
+        RandomStream negatives, dropout;
+    };
+    Streams streams() const { return {negatives_, dropout_}; }
+    void go_back_to(const Streams &streams) {
+        negatives_ = streams.negatives;
+        dropout_ = streams.dropout;
+    }
     void save(CheckpointWriter &checkpoint) const {
         checkpoint.add_stream("negatives", negatives_);
         checkpoint.add_stream("dropout", dropout_);
@@ -63,6 +76,7 @@ private:
         const Network *network;
         RowIds rows;
         int64_t first, batch;  // its place among the rows of the batch
+        at::Tensor observed;   // how many rows of the batch have a user, where the loss has users
         double part() const { return static_cast<double>(rows.size()) / static_cast<double>(batch); }
     };
     struct ContrastiveShare;
@@ -81,8 +95,11 @@ private:
     }
 
     void embed(ContrastiveShare &share, const RandomPlaces &random, uint64_t key) const;
-    Gathered gather(const std::vector<ContrastiveShare> &shares) const;
+    at::Tensor join(const std::vector<at::Tensor> &parts) const;
+    Gathered gather(const std::vector<ContrastiveShare> &shares, int64_t batch) const;
     void lose(ContrastiveShare &share, const Gathered &all, double weight) const;
+    void sum_over_group(std::vector<ContrastiveShare> &shares, const Gathered &all) const;
+    at::Tensor sum_over_group(const std::vector<at::Tensor> &losses) const;
     void go_back(const ContrastiveShare &share, const std::vector<ContrastiveShare> &shares) const;
     ContrastiveLosses regression(const RowIds &rows, double weight);
     at::Tensor in_batch(const Network &network, const at::Tensor &u, const at::Tensor &v, int64_t first) const;
@@ -98,6 +115,7 @@ private:
     const Samples &samples_;
     Network &network_;
     Lanes &lanes_;
+    ProcessGroup &group_;
     std::vector<Network> twins_;  // of the network, for the lanes after the first
     RandomStream negatives_;
     RandomStream dropout_;  // a key for each batch

@@ -13,6 +13,7 @@ public:
     void add(const std::string &text);
     void add(int64_t number) { mix(static_cast<uint64_t>(number)); }
 
+    uint64_t value() const { return hash_; }
     std::string text() const;  // 16 hexadecimal digits
 
 private:

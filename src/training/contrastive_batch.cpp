@@ -24,7 +24,7 @@ struct BatchLosses::ContrastiveShare {
 
     ContrastiveLosses losses;           // the lane's part of them
     at::Tensor by_locations;            // gradients by its own locations,
-    at::Tensor by_images, by_twins, by_anchors;  // and by what was gathered of all lanes
+    at::Tensor by_images, by_twins, by_anchors;  // and by what was gathered of all lanes and processes
 
     int64_t rows() const { return static_cast<int64_t>(share.rows.size()); }
     at::Tensor anchors() const { return locations.detach().narrow(0, 0, rows()); }
@@ -45,19 +45,24 @@ ContrastiveLosses BatchLosses::contrastive(const RowIds &rows, double weight) {
     for (Share &share : divide(rows)) shares.emplace_back().share = std::move(share);
 
     in_lanes(shares.size(), [&](std::size_t i) { embed(shares[i], random, key); });
-    const Gathered all = gather(shares);
+    const Gathered all = gather(shares, static_cast<int64_t>(rows.size()));
     in_lanes(shares.size(), [&](std::size_t i) { lose(shares[i], all, weight); });
+    sum_over_group(shares, all);
     in_lanes(shares.size(), [&](std::size_t i) { go_back(shares[i], shares); });
     sum_gradients(shares.size());
 
-    ContrastiveLosses sum = shares[0].losses;
-    for (std::size_t i = 1; i < shares.size(); ++i) {
-        const ContrastiveLosses &part = shares[i].losses;
-        if (sum.in_batch.defined()) sum.in_batch += part.in_batch;
-        if (sum.negative.defined()) sum.negative += part.negative;
-        if (sum.dropout.defined()) sum.dropout += part.dropout;
-        sum.total += part.total;
-    }
+    ContrastiveLosses sum;
+    std::vector<at::Tensor> terms;
+    const auto add_up = [&](at::Tensor ContrastiveLosses::*term) {
+        sum.*term = at::zeros({}, network_.encoder().values.options());
+        for (const ContrastiveShare &share : shares) sum.*term += share.losses.*term;
+        terms.push_back(sum.*term);
+    };
+    if (options_.weight_in_batch > 0) add_up(&ContrastiveLosses::in_batch);
+    if (options_.weight_negative > 0) add_up(&ContrastiveLosses::negative);
+    if (options_.weight_dropout > 0) add_up(&ContrastiveLosses::dropout);
+    add_up(&ContrastiveLosses::total);
+    group_.sum(terms);
     return sum;
 }
 
@@ -79,18 +84,19 @@ void BatchLosses::embed(ContrastiveShare &share, const RandomPlaces &random, uin
     share.images = normalize_rows(share.share.network->project_images(samples_.images(share.share.rows)));
 }
 
-BatchLosses::Gathered BatchLosses::gather(const std::vector<ContrastiveShare> &shares) const {
-    const auto all = [&](auto part_of) {
+BatchLosses::Gathered BatchLosses::gather(const std::vector<ContrastiveShare> &shares, int64_t batch) const {
+    std::vector<at::Tensor> own;
+    const auto add = [&](auto part_of) {
         std::vector<at::Tensor> parts;
         for (const ContrastiveShare &share : shares) parts.push_back(part_of(share));
-        return parts.size() == 1 ? parts[0] : at::cat(parts);
+        own.push_back(join(parts));
     };
-    Gathered gathered;
-    gathered.images = all([](const ContrastiveShare &share) { return share.images.detach(); });
-    if (options_.weight_dropout > 0) gathered.twins = all([](const ContrastiveShare &share) { return share.twins(); });
-    if (options_.objective == Objective::mc_symmetric)
-        gathered.anchors = all([](const ContrastiveShare &share) { return share.anchors(); });
-    return gathered;
+    const bool twins = options_.weight_dropout > 0, anchors = options_.objective == Objective::mc_symmetric;
+    add([](const ContrastiveShare &share) { return share.images.detach(); });
+    if (twins) add([](const ContrastiveShare &share) { return share.twins(); });
+    if (anchors) add([](const ContrastiveShare &share) { return share.anchors(); });
+    const std::vector<at::Tensor> all = group_.gather_rows(own, batch);
+    return {all[0], twins ? all[1] : at::Tensor(), anchors ? all.back() : at::Tensor()};
 }
 
 // Losses of the lane's rows against all, and their gradients by the embeddings.
@@ -124,6 +130,25 @@ void BatchLosses::lose(ContrastiveShare &share, const Gathered &all, double weig
     share.by_images = images.grad();
     if (all_twins.defined()) share.by_twins = all_twins.grad();
     if (all_anchors.defined()) share.by_anchors = all_anchors.grad();
+}
+
+// Gradients by what was gathered, of all processes: with the first lane, as if it alone had them.
+void BatchLosses::sum_over_group(std::vector<ContrastiveShare> &shares, const Gathered &all) const {
+    if (group_.size() == 1) return;  // go_back adds up the lanes' anyway
+    const c10::NoGradGuard no_grad;
+    std::vector<at::Tensor> sums;
+    const auto add_up = [&](const at::Tensor &gathered, at::Tensor ContrastiveShare::*gradient) {
+        if (!gathered.defined()) return;
+        sums.push_back(at::zeros_like(gathered));
+        for (ContrastiveShare &share : shares) {
+            if ((share.*gradient).defined()) sums.back().add_(share.*gradient);
+            share.*gradient = &share == &shares[0] ? sums.back() : at::Tensor();
+        }
+    };
+    add_up(all.images, &ContrastiveShare::by_images);
+    add_up(all.twins, &ContrastiveShare::by_twins);
+    add_up(all.anchors, &ContrastiveShare::by_anchors);
+    group_.sum(sums);
 }
 
 // What all lanes' losses say of the lane's own embeddings, back through its network.
@@ -177,21 +202,41 @@ ContrastiveLosses BatchLosses::regression(const RowIds &rows, double weight) {
         losses[i] = loss.detach();
     });
     sum_gradients(shares.size());
-    const at::Tensor loss = at::stack(losses).sum();
+    const at::Tensor loss = sum_over_group(losses);
     return {loss, {}, {}, loss * options_.weight_in_batch};
 }
 
-double BatchLosses::validate_contrastive(const RowIds &rows) const {
-    const c10::NoGradGuard no_grad;
-    const at::Tensor embeddings = network_.embed(samples_.position_features(rows), nullptr);
-    if (options_.objective == Objective::l2_regression)
-        return l2_regression_loss(network_.decode_locations(embeddings), samples_.images(rows)).item<double>();
-    const at::Tensor u = normalize_rows(embeddings);
-    const at::Tensor v = normalize_rows(network_.project_images(samples_.images(rows)));
-    if (options_.objective == Objective::nce) return nce_positive_loss(u, v).item<double>();
-    double loss = in_batch(network_, u, v, 0).item<double>();
-    if (options_.objective == Objective::mc_symmetric) loss += in_batch(network_, v, u, 0).item<double>();
-    return loss;
+double BatchLosses::validate_contrastive(const RowIds &rows) {
+    const auto batch = static_cast<int64_t>(rows.size());
+    const std::vector<Share> shares = divide(rows);
+    std::vector<at::Tensor> embeddings(shares.size()), images(shares.size()), losses(shares.size());
+    in_lanes(shares.size(), [&](std::size_t i) {
+        const c10::NoGradGuard no_grad;
+        const Share &share = shares[i];
+        embeddings[i] = share.network->embed(samples_.position_features(share.rows), nullptr);
+        images[i] = samples_.images(share.rows);
+        if (options_.objective == Objective::l2_regression) return;
+        embeddings[i] = normalize_rows(embeddings[i]);
+        images[i] = normalize_rows(share.network->project_images(images[i]));
+    });
+    const bool by_batch = options_.objective == Objective::mc || options_.objective == Objective::mc_symmetric;
+    const bool symmetric = options_.objective == Objective::mc_symmetric;
+    std::vector<at::Tensor> all;
+    if (by_batch) all.push_back(join(images));
+    if (symmetric) all.push_back(join(embeddings));
+    all = group_.gather_rows(all, batch);
+    in_lanes(shares.size(), [&](std::size_t i) {
+        const c10::NoGradGuard no_grad;
+        const Share &share = shares[i];
+        const at::Tensor &u = embeddings[i], &v = images[i];
+        at::Tensor loss = by_batch ? in_batch(*share.network, u, all[0], share.first)
+                          : options_.objective == Objective::nce
+                              ? nce_positive_loss(u, v)
+                              : l2_regression_loss(share.network->decode_locations(u), v);
+        if (symmetric) loss = loss + in_batch(*share.network, v, all[1], share.first);
+        losses[i] = loss * share.part();
+    });
+    return sum_over_group(losses).item<double>();
 }
 
 }  // namespace csp

@@ -21,6 +21,12 @@ void Adam::zero_gradients() {
     for (State &state : states_) state.group.gradients.zero_();
 }
 
+std::vector<at::Tensor> Adam::gradients() const {
+    std::vector<at::Tensor> gradients;
+    for (const State &state : states_) gradients.push_back(state.group.gradients);
+    return gradients;
+}
+
 void Adam::step(double learning_rate, Lanes &lanes) {
     ++steps_;
     lanes.run([&](int lane) {

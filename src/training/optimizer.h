@@ -22,6 +22,7 @@ public:
     void add(const ParameterGroup &group, double rate_factor);
 
     void zero_gradients();
+    std::vector<at::Tensor> gradients() const;
     void step(double learning_rate, Lanes &lanes);
 
     // Moments and number of steps, not the parameters.

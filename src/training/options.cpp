@@ -358,6 +358,8 @@ const std::vector<Option> &table() {
         {"deterministic", "", BooleanField{FIELD(bool, deterministic)},
          "the same bits from every run with the same seed also on a CUDA device, more slowly; on the CPU runs are so anyway"},
         {"threads", "", IntegerField{FIELD(int, threads), 1, 1024}, "threads that share the rows of each batch"},
+        {"workers", "", IntegerField{FIELD(int, workers), 1, 64},
+         "background workers that share every batch of the run, each with threads of its own and all rows in memory"},
         {"precision", "",
          WordField{[] { return std::string("float32, bfloat16"); },
                    [](const Options &o) { return std::string(to_string(o.precision)); }, parse_precision},

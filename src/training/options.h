@@ -94,6 +94,7 @@ struct TrainingOptions {
     std::string device = "auto";  // auto, cpu, cuda, cuda:N
     bool deterministic = false;   // the same bits every time, on CUDA too
     int threads = 1;              // of LibTorch and BLAS
+    int workers = 1;              // processes that share the batches of the run
     Precision precision = Precision::float32;
     FeatureStorage feature_storage = FeatureStorage::float32;
     Shuffle shuffle = Shuffle::automatic;

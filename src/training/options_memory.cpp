@@ -104,7 +104,9 @@ int64_t estimate_memory(const TrainingOptions &options, int64_t rows, int image_
     // of values and moments, once as tensors and once as bytes.
     const double best = options.keep_best ? 1 : 0;
     const double copies = 3 + 2 * options.threads + best + (options.checkpoint_seconds > 0 ? 2 * (3 + best) : 0);
-    const double bytes = data + cache + 1.2 * (4 * copies * sizes.parameters + step) + kept_by_malloc;
+    // Several workers share the step, and nothing else.
+    const double kept_by_each = data + cache + 1.2 * 4 * copies * sizes.parameters + kept_by_malloc;
+    const double bytes = options.workers * kept_by_each + 1.2 * step;
     return bytes < 9e18 ? static_cast<int64_t>(bytes) : std::numeric_limits<int64_t>::max();
 }
 

@@ -18,8 +18,10 @@
 #include "network.h"
 #include "optimizer.h"
 #include "position_tensors.h"
+#include "process_group.h"
 #include "run_identity.h"
 #include "samples.h"
+#include "shared_run.h"
 #include "stage_plan.h"
 #include "torch_guard.h"
 
@@ -32,29 +34,19 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 
 class TwoStageTrainer : public Trainer {
 public:
-    TwoStageTrainer(const at::TensorOptions &device, const TrainingOptions &options, const TrainingData &data)
-        : options_(options), data_(data), config_(complete_config(options, data)),
-          device_(device), plans_(plan_stages(options, data)),
-          position_tensors_(draw_position_tensors(config_, data, options.seed)),
+    TwoStageTrainer(const at::TensorOptions &device, const TrainingOptions &options,
+                    std::unique_ptr<ProcessGroup> group, std::unique_ptr<const SharedRun> run)
+        : options_(options), group_(std::move(group)), run_(std::move(run)), data_(run_->data()),
+          config_(complete_config(options, data_)), device_(device), plans_(plan_stages(options, data_)),
+          position_tensors_(draw_position_tensors(config_, data_, options.seed)),
           samples_(data_, config_, device_, position_tensors_),
           network_(config_, samples_.feature_dim(), device_, options.seed, network_settings(options)),
-          lanes_(device.device().is_cpu() ? options.threads : 1), losses_(options_, samples_, network_, lanes_),
+          lanes_(device.device().is_cpu() ? options.threads : 1), losses_(options_, samples_, network_, lanes_, *group_),
           adam_(options.weight_decay),
           order_(options.seed, RandomPurpose::order) {
-        if (data.initial) network_.load(*data.initial);
+        if (data_.initial) network_.load(*data_.initial);
         start_stage();
-    }
-
-    // Goes on from a checkpoint in place of the start.
-    void restore(const std::string &bytes) {
-        const CheckpointReader checkpoint(bytes);
-        require_same_run(checkpoint, options_, data_);
-        checkpoint.read_tensor("encoder", network_.encoder().values);
-        checkpoint.read_tensor("head", network_.head().values);
-        stage_ = static_cast<std::size_t>(checkpoint.integer("stage", 0, static_cast<int64_t>(plans_.size())));
-        if (stage_ < plans_.size()) restore_stage(checkpoint);
-        best_ = BestEpoch(options_.patience, options_.keep_best);
-        best_.load(checkpoint, network_);
+        if (!run_->checkpoint().empty()) restore(run_->checkpoint());
     }
 
     bool advance(double seconds, Progress &progress) override {
@@ -96,6 +88,18 @@ public:
 
 private:
     const StagePlan &plan() const { return plans_[stage_]; }
+
+    // Goes on from a checkpoint in place of the start.
+    void restore(const std::string &bytes) {
+        const CheckpointReader checkpoint(bytes);
+        require_same_run(checkpoint, options_, data_);
+        checkpoint.read_tensor("encoder", network_.encoder().values);
+        checkpoint.read_tensor("head", network_.head().values);
+        stage_ = static_cast<std::size_t>(checkpoint.integer("stage", 0, static_cast<int64_t>(plans_.size())));
+        if (stage_ < plans_.size()) restore_stage(checkpoint);
+        best_ = BestEpoch(options_.patience, options_.keep_best);
+        best_.load(checkpoint, network_);
+    }
 
     void start_stage() {
         adam_ = Adam(options_.weight_decay);
@@ -164,7 +168,7 @@ private:
         const bool training = !encoding && batch_ < current_->batches();
         if (training)
             train_batch();
-        else if (!encoding)
+        else if (!encoding && validated_ < rows_to_validate())
             validate_batch();
         step_seconds_ = seconds_since(start);
         sums_.seconds += step_seconds_;
@@ -178,7 +182,7 @@ private:
         const RowIds rows = current_->batch(batch_);
         if (plan().stage == Stage::pretraining) samples_.prefetch(*current_, batch_);
         adam_.zero_gradients();
-        last_loss_ = plan().stage == Stage::pretraining ? contrastive_loss(rows, 1) : supervised_loss(rows);
+        last_loss_ = compute_gradients(rows);
         if (!std::isfinite(last_loss_)) throw_diverged();
         learning_rate_ = learning_rate();
         adam_.step(learning_rate_, lanes_);
@@ -187,6 +191,25 @@ private:
         sums_.training_rows += static_cast<int64_t>(rows.size());
         stage_rows_ += static_cast<int64_t>(rows.size());
         ++batch_;
+    }
+
+    // Those of the whole batch, and its loss. If that fails, another process having gone perhaps, the run stands where it
+    // stood: a checkpoint can be taken, from which it goes on.
+    double compute_gradients(const RowIds &rows) {
+        const BatchLosses::Streams streams = losses_.streams();
+        const RandomStream order = order_;
+        const EpochSums sums = sums_;
+        try {
+            const double loss =
+                plan().stage == Stage::pretraining ? contrastive_loss(rows, 1) : supervised_loss(rows);
+            group_->sum(adam_.gradients());
+            return loss;
+        } catch (...) {
+            losses_.go_back_to(streams);
+            order_ = order;
+            sums_ = sums;
+            throw;
+        }
     }
 
     double contrastive_loss(const RowIds &rows, double weight) {
@@ -254,6 +277,7 @@ private:
     }
 
     void finish_epoch(Progress &progress) {
+        group_->require_same({network_.encoder().values, network_.head().values});
         progress.epoch_finished = true;
         progress.metrics = {plan().stage,
                             epoch_ + 1,
@@ -289,7 +313,9 @@ private:
     }
 
     const TrainingOptions options_;
-    const TrainingData data_;
+    const std::unique_ptr<ProcessGroup> group_;
+    const std::unique_ptr<const SharedRun> run_;
+    const TrainingData data_;  // of run_
     const ModelConfig config_;
     const at::TensorOptions device_;
     const std::vector<StagePlan> plans_;
@@ -319,20 +345,21 @@ private:
 }  // namespace
 
 std::unique_ptr<Trainer> make_trainer(const TrainingOptions &options, const TrainingData &data,
-                                      const std::string &checkpoint) {
-    return guarded([&] { return make_trainer_on(tensor_options(options.device), options, data, checkpoint); });
+                                      const std::string &checkpoint, const GroupMember &member) {
+    return guarded([&] { return make_trainer_on(tensor_options(options.device), options, data, checkpoint, member); });
 }
 
 std::unique_ptr<Trainer> make_trainer_on(const at::TensorOptions &device, const TrainingOptions &options,
-                                         const TrainingData &data, const std::string &checkpoint) {
+                                         const TrainingData &data, const std::string &checkpoint,
+                                         const GroupMember &member) {
     return guarded([&]() -> std::unique_ptr<Trainer> {
         validate(options);
-        check_rows(data);
         prepare_process();
         set_deterministic(options.deterministic);
-        auto trainer = std::make_unique<TwoStageTrainer>(device, options, data);
-        if (!checkpoint.empty()) trainer->restore(checkpoint);
-        return trainer;
+        std::unique_ptr<ProcessGroup> group = join_group(member);
+        auto run = std::make_unique<const SharedRun>(*group, data, checkpoint, options.feature_storage);
+        check_rows(run->data());
+        return std::make_unique<TwoStageTrainer>(device, options, std::move(group), std::move(run));
     });
 }
 

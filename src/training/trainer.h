@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -97,14 +98,24 @@ public:
     virtual std::string device() const = 0;
 };
 
+// One of several processes that train one model together (option workers). Each drives a Trainer of its own through the
+// same slices of work; the first gives its rows and its checkpoint to the others.
+struct GroupMember {
+    int rank = 0, size = 1;
+    std::string meeting_point;  // path of a file that does not exist before they meet by it; only they may write there
+    // Called several times a second while this process waits for others; throws csp::Error to give up, after which the
+    // Trainer stands where it stood before its last step. With a text if the connection broke: then it has to throw.
+    std::function<void(const char *broken)> watch;
+};
+
 struct TrainingLibrary {
     int version;  // training_library_version when both were compiled together
     // Validates data against options; throws Error(invalid_data) for fewer rows than a run
     // needs or one class only. checkpoint: of a trainer to go on from; empty: start anew. Throws
     // Error(data_corrupted) for bytes that are no checkpoint or one of a run with other options,
-    // Error(invalid_data) if the rows are others.
+    // Error(invalid_data) if the rows are others. Of a member but the first, data and checkpoint are ignored.
     std::unique_ptr<Trainer> (*make_trainer)(const TrainingOptions &options, const TrainingData &data,
-                                             const std::string &checkpoint);
+                                             const std::string &checkpoint, const GroupMember &member);
     // Versions of LibTorch and BLAS, number of CUDA devices; and, if BLAS is the slow
     // reference one, a sentence that says so.
     std::string (*torch_version)();
@@ -113,7 +124,7 @@ struct TrainingLibrary {
     int (*cuda_devices)();
 };
 
-constexpr int training_library_version = 4;
+constexpr int training_library_version = 6;
 
 }  // namespace csp
 

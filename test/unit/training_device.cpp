@@ -36,7 +36,8 @@ void step_on(const at::TensorOptions &device, const TrainingOptions &options, co
     while (samples.encode_some()) continue;
     Network network(config, samples.feature_dim(), device, 1, network_settings(options));
     Lanes lanes(1);
-    BatchLosses batch_losses(options, samples, network, lanes);
+    ProcessGroup alone;
+    BatchLosses batch_losses(options, samples, network, lanes, alone);
     const RowIds rows = {1, 2, 5, 7, 8, 10};  // all have a label
     const at::Tensor loss = batch_losses.contrastive(rows).total + batch_losses.supervised(rows);
     EXPECT_EQ(loss.device(), device.device());

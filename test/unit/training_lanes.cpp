@@ -64,7 +64,8 @@ std::vector<double> step(int lane_count, const TrainingOptions &options, const T
     while (samples.encode_some()) continue;
     Network network(config, samples.feature_dim(), cpu, 1, network_settings(options));
     Lanes lanes(lane_count);
-    BatchLosses losses(options, samples, network, lanes);
+    ProcessGroup alone;
+    BatchLosses losses(options, samples, network, lanes, alone);
     const RowIds rows = {1, 2, 5, 7, 8, 10, 11};  // all have a label; no multiple of the lanes
     const at::Tensor loss = supervised ? losses.supervised(rows) : losses.contrastive(rows, 0.7).total;
     std::vector<double> numbers = {loss.item<double>()};

@@ -1,0 +1,28 @@
+// What groups of processes have in common whatever connects them.
+#include "process_group.h"
+
+#include <ATen/ATen.h>
+
+#include "../encoder/error.h"
+#include "checksum.h"
+
+namespace csp {
+
+void ProcessGroup::require_same(const std::vector<at::Tensor> &values) {
+    if (size() == 1) return;
+    Checksum checksum;
+    for (const at::Tensor &tensor : values) {
+        const at::Tensor host = tensor.detach().to(at::kCPU).contiguous();
+        checksum.add(host.data_ptr(), static_cast<std::size_t>(host.nbytes()));
+    }
+    const auto own = static_cast<int64_t>(checksum.value());
+    at::Tensor of_members = at::zeros({size()}, at::kLong);
+    of_members[rank()] = own;
+    sum({of_members});
+    if (of_members.eq(own).all().item<bool>()) return;
+    throw Error(ErrorKind::internal, "the workers of the training run no longer have the same model",
+                "Their parameters differ though each took the same steps.",
+                "Train with one worker, and report this as a bug unless the machine has faulty memory.");
+}
+
+}  // namespace csp
