@@ -115,11 +115,6 @@ private:
         }
     }
 
-    void leave_last_words(const Trainer &trainer) {
-        if (writes_checkpoints())
-            last_words_ = {std::move(pending_metrics_), take_checkpoint(trainer)};
-    }
-
     // Without one the run starts anew, whatever an interrupted one has left behind.
     std::string checkpoint_to_go_on_from() {
         std::string checkpoint;
