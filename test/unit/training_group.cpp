@@ -122,7 +122,26 @@ void expect_same_run(const TrainingOptions &options, const TrainingData &data) {
     compare(threaded, 2);
 }
 
-TEST(ProcessGroup, SumsGathersAndBroadcasts) {
+// A build with an upstream LibTorch may lack Gloo, and then says so.
+bool gloo_is_there() {
+    const MeetingPoint alone;
+    try {
+        join_group({0, 2, alone.path(), [](const char *) { throw Error(ErrorKind::internal, "nobody comes"); }});
+    } catch (const Error &error) {
+        return error.kind() != ErrorKind::not_supported;
+    }
+    return true;
+}
+
+class ProcessGroups : public ::testing::Test {
+protected:
+    void SetUp() override {
+        static const bool there = gloo_is_there();
+        if (!there) GTEST_SKIP() << "this build has no Gloo";
+    }
+};
+
+TEST_F(ProcessGroups, SumsGathersAndBroadcasts) {
     std::atomic<int> checked{0};
     in_group(3, [&](const GroupMember &member) {
         const auto group = join_group(member);
@@ -153,7 +172,7 @@ TEST(ProcessGroup, SumsGathersAndBroadcasts) {
     EXPECT_EQ(checked, 3);
 }
 
-TEST(ProcessGroup, EachObjectiveHasTheLossCurveOfOneProcess) {
+TEST_F(ProcessGroups, EachObjectiveHasTheLossCurveOfOneProcess) {
     const ToyData toy(300);
     for (Objective objective : {Objective::mc, Objective::mc_symmetric, Objective::nce, Objective::l2_regression}) {
         SCOPED_TRACE(to_string(objective));
@@ -167,7 +186,7 @@ TEST(ProcessGroup, EachObjectiveHasTheLossCurveOfOneProcess) {
     }
 }
 
-TEST(ProcessGroup, EachSupervisedLossHasTheLossCurveOfOneProcess) {
+TEST_F(ProcessGroups, EachSupervisedLossHasTheLossCurveOfOneProcess) {
     ToyData toy(300);
     for (std::size_t i = 0; i < toy.users.size(); i += 4) toy.users[i] = -1;  // shares have unequally many of them
     for (SupervisedLoss loss : {SupervisedLoss::cross_entropy, SupervisedLoss::full_loss, SupervisedLoss::full_loss_user}) {
@@ -181,7 +200,7 @@ TEST(ProcessGroup, EachSupervisedLossHasTheLossCurveOfOneProcess) {
     }
 }
 
-TEST(ProcessGroup, StagesThatGoOnTogetherHaveTheLossCurveOfOneProcess) {
+TEST_F(ProcessGroups, StagesThatGoOnTogetherHaveTheLossCurveOfOneProcess) {
     const ToyData toy(300);
     TrainingOptions options = few_epochs();
     options.weight_contrastive = 0.5;
@@ -192,7 +211,7 @@ TEST(ProcessGroup, StagesThatGoOnTogetherHaveTheLossCurveOfOneProcess) {
 }
 
 // Smaller than the group is.
-TEST(ProcessGroup, SharesOfNoRows) {
+TEST_F(ProcessGroups, SharesOfNoRows) {
     const ToyData toy(300);
     TrainingOptions options = few_epochs();
     options.batch_size = 2;
@@ -204,7 +223,7 @@ TEST(ProcessGroup, SharesOfNoRows) {
 }
 
 // The first member gives its checkpoint to the others, and they go on to the same bits.
-TEST(ProcessGroup, GoesOnFromACheckpoint) {
+TEST_F(ProcessGroups, GoesOnFromACheckpoint) {
     const ToyData toy(300);
     const TrainingOptions options = few_epochs();
     const std::vector<FinishedRun> whole = train(options, toy.view(), 2);
@@ -222,7 +241,7 @@ TEST(ProcessGroup, GoesOnFromACheckpoint) {
 
 // A member that goes away in the middle of an epoch is an error for the other, which stands where it stood before the
 // step that failed: from its checkpoint the run goes on as if nothing had happened.
-TEST(ProcessGroup, ALostMemberLosesNothing) {
+TEST_F(ProcessGroups, ALostMemberLosesNothing) {
     const ToyData toy(300);
     const TrainingOptions options = few_epochs();
     const FinishedRun whole = std::move(train(options, toy.view(), 1)[0]);
@@ -249,7 +268,7 @@ TEST(ProcessGroup, ALostMemberLosesNothing) {
 }
 
 // Whoever waits for a member that does not come asks its watch, which can give up.
-TEST(ProcessGroup, AWatchCanGiveUp) {
+TEST_F(ProcessGroups, AWatchCanGiveUp) {
     const ToyData toy(300);
     const TrainingOptions options = few_epochs();
     std::atomic<bool> given_up{false};
