@@ -45,14 +45,16 @@ std::optional<int64_t> cgroup(const char *name) {
     return std::nullopt;
 }
 
-// What ulimit -v leaves.
+// What ulimit -v leaves. The threads of LibTorch and BLAS reserve address space, which it counts, for memory that they do
+// not use: each a stack and an arena of malloc.
 std::optional<int64_t> address_space_left() {
     rlimit limit;
     if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return std::nullopt;
     std::ifstream pages("/proc/self/statm");
     int64_t used = 0;
     if (!(pages >> used)) return std::nullopt;
-    return std::max<int64_t>(static_cast<int64_t>(limit.rlim_cur) - used * sysconf(_SC_PAGESIZE), 0);
+    constexpr int64_t reserved_by_threads = 256 << 20;
+    return std::max<int64_t>(static_cast<int64_t>(limit.rlim_cur) - used * sysconf(_SC_PAGESIZE) - reserved_by_threads, 0);
 }
 
 std::string gigabytes(int64_t bytes) {
