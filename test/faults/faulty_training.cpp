@@ -58,9 +58,9 @@ private:
 };
 
 std::unique_ptr<Trainer> make_trainer(const TrainingOptions &options, const TrainingData &data,
-                                      const std::string &checkpoint) {
+                                      const std::string &checkpoint, const GroupMember &member) {
     fail_if_told("make_trainer");
-    return std::make_unique<FaultyTrainer>(real_library().make_trainer(options, data, checkpoint));
+    return std::make_unique<FaultyTrainer>(real_library().make_trainer(options, data, checkpoint, member));
 }
 
 TrainingLibrary faulty_library() {
