@@ -8,6 +8,8 @@
 #include "../encoder/model.h"
 
 extern "C" {
+#include "catalog/pg_authid.h"
+#include "storage/lmgr.h"
 #include "utils/syscache.h"
 }
 
@@ -156,6 +158,8 @@ void insert_classes(int64 version, const std::vector<std::string> &labels, const
 }
 
 void claim_model_name(const std::string &name, Oid owner) {
+    // Locked as whatever depends on a role locks it: it is not dropped before this transaction has ended.
+    server_call([owner] { LockSharedObject(AuthIdRelationId, owner, 0, AccessShareLock); });
     if (!server_call([owner] { return SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(owner)); }))
         throw SqlError(ERRCODE_UNDEFINED_OBJECT, "the role that would own model \"" + name + "\" does not exist",
                        "It has been dropped since the training run began.");
