@@ -6,7 +6,6 @@
 
 #include <algorithm>
 
-#include "batch_lanes.h"
 #include "objectives.h"
 
 namespace csp {
@@ -30,6 +29,12 @@ std::vector<BatchLosses::Share> BatchLosses::divide(const RowIds &rows) {
                           RowIds(rows.begin() + begin, rows.begin() + end), begin, batch, {}});
     }
     return shares;
+}
+
+void BatchLosses::in_lanes(std::size_t shares, const std::function<void(std::size_t)> &work) {
+    lanes_.run([&](int lane) {
+        if (static_cast<std::size_t>(lane) < shares) work(static_cast<std::size_t>(lane));
+    });
 }
 
 // Of the lanes' networks, in their order, into the first; each lane sums a part of the parameters.
@@ -68,8 +73,10 @@ at::Tensor BatchLosses::supervised(const RowIds &rows) {
     const RandomPlaces background = draws_background() ? random_places(rows.size()) : RandomPlaces();
     const uint64_t key = dropout_.next();
     std::vector<Share> shares = divide(rows);
-    if (options_.loss == SupervisedLoss::full_loss_user)
-        for (Share &share : shares) share.observed = samples_.users(rows).ge(0).sum();
+    if (options_.loss == SupervisedLoss::full_loss_user) {
+        const at::Tensor observed = samples_.users(rows).ge(0).sum();
+        for (Share &share : shares) share.observed = observed;
+    }
     std::vector<at::Tensor> losses(shares.size());
     in_lanes(shares.size(), [&](std::size_t i) {
         const at::Tensor loss = supervised_loss(shares[i], background, key) * shares[i].part();

@@ -11,6 +11,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <functional>
 #include <vector>
 
 #include "checkpoint.h"
@@ -83,8 +84,8 @@ private:
     struct Gathered;
 
     std::vector<Share> divide(const RowIds &rows);
-    template <class Work>
-    void in_lanes(std::size_t shares, Work &&work);
+    // work(i) for each share, side by side; lanes without a share rest.
+    void in_lanes(std::size_t shares, const std::function<void(std::size_t)> &work);
     void sum_gradients(std::size_t shares);
 
     Dropout dropout(uint64_t key, std::vector<RowRange> rows) const {

@@ -5,7 +5,7 @@
 
 #include <vector>
 
-#include "batch_lanes.h"
+#include "batch_losses.h"
 #include "objectives.h"
 
 namespace csp {
