@@ -1,6 +1,9 @@
 # Runs that are interrupted and resumed; the queue of runs; what vanishes under a run.
 use strict;
 use warnings;
+use FindBin;
+use lib $FindBin::RealBin;
+use CspServer;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -16,16 +19,7 @@ my $node = PostgreSQL::Test::Cluster->new('jobs');
 $node->init;
 $node->append_conf('postgresql.conf', "restart_after_crash = on\nlog_min_messages = warning\nmax_worker_processes = 16\n");
 $node->start;
-$node->safe_psql('postgres', q{
-	SET client_min_messages = warning;
-	CREATE EXTENSION csp_ext CASCADE;
-	CREATE TABLE places AS
-	SELECT id, ST_SetSRID(ST_MakePoint(lon, lat), 4326) AS geom,
-	       ARRAY(SELECT (sin(lon / 40 + k) + cos(lat / 20 + k / 2.0))::real FROM generate_series(1, 8) k) AS features,
-	       CASE WHEN lat > 0 THEN 'north' ELSE 'south' END AS label
-	FROM (SELECT row_number() OVER () AS id, lon::float8, lat::float8
-	      FROM generate_series(-170, 170, 20) lon, generate_series(-76, 76, 8) lat) AS grid;
-});
+$node->safe_psql('postgres', $CspServer::extension . $CspServer::places);
 
 sub sql { my ($query) = @_; return $node->safe_psql('postgres', $query); }
 sub train { my ($model, $options, $more) = @_; $more //= ''; return "CALL csp_train('$model', 'places', 'geom', 'features', 'label', $options$more)"; }

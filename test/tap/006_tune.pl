@@ -1,6 +1,9 @@
 # Searches for options: trials side by side, what interrupts them, and what vanishes under them.
 use strict;
 use warnings;
+use FindBin;
+use lib $FindBin::RealBin;
+use CspServer;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -18,16 +21,7 @@ $node->init;
 $node->append_conf('postgresql.conf', "restart_after_crash = on\nlog_min_messages = warning\nmax_worker_processes = 16\n");
 $node->start;
 
-my $make_places = q{
-	CREATE TABLE places AS
-	SELECT id, ST_SetSRID(ST_MakePoint(lon, lat), 4326) AS geom,
-	       ARRAY(SELECT (sin(lon / 40 + k) + cos(lat / 20 + k / 2.0))::real FROM generate_series(1, 8) k) AS features,
-	       CASE WHEN lat > 0 THEN 'north' ELSE 'south' END AS label
-	FROM (SELECT row_number() OVER () AS id, lon::float8, lat::float8
-	      FROM generate_series(-170, 170, 20) lon, generate_series(-76, 76, 8) lat) AS grid;
-};
-my $make = 'SET client_min_messages = warning; CREATE EXTENSION csp_ext CASCADE;';
-$node->safe_psql('postgres', $make . $make_places);
+$node->safe_psql('postgres', $CspServer::extension . $CspServer::places);
 
 sub sql { my ($query) = @_; return $node->safe_psql('postgres', $query); }
 sub tune { my ($model, $options, $more) = @_; return "CALL csp_tune('$model', 'places', 'geom', 'features', 'label', $space, options => $options" . ($more // '') . ')'; }
@@ -265,11 +259,11 @@ no_worker_is_left('restored');
 # The extension; the database.
 sql('CREATE DATABASE dropped');
 sub in_dropped { return $node->safe_psql('dropped', $_[0]); }
-in_dropped($make . $make_places);
+in_dropped($CspServer::extension . $CspServer::places);
 for my $how ('DROP EXTENSION', 'DROP DATABASE') {
 	my $there = in_dropped(tune('m', $endless, ', trials => 4, wait => false'));
 	$node->poll_query_until('dropped', "SELECT count(*) = 2 FROM csp.run WHERE search = $there AND epoch > 1") or die;
-	in_dropped("DROP EXTENSION csp_ext; $make") if $how eq 'DROP EXTENSION';
+	in_dropped("DROP EXTENSION csp_ext; $CspServer::extension") if $how eq 'DROP EXTENSION';
 	sql('DROP DATABASE dropped WITH (FORCE)') if $how eq 'DROP DATABASE';
 	no_worker_is_left($how);
 }

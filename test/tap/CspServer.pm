@@ -10,6 +10,19 @@ use Time::HiRes qw(sleep);
 my $workers = q(SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'csp_ext%');
 our $small = q({"pretrain_epochs": 1, "epochs": 1, "hidden_dim": 32, "embedding_dim": 16, "frequencies": 8});
 our $endless = q({"pretrain_epochs": 1000000, "hidden_dim": 32, "embedding_dim": 16, "frequencies": 8});
+our $extension = q{
+	SET client_min_messages = warning;
+	CREATE EXTENSION csp_ext CASCADE;
+};
+# 360 places, half of them north.
+our $places = q{
+	CREATE TABLE places AS
+	SELECT id, ST_SetSRID(ST_MakePoint(lon, lat), 4326) AS geom,
+	       ARRAY(SELECT (sin(lon / 40 + k) + cos(lat / 20 + k / 2.0))::real FROM generate_series(1, 8) k) AS features,
+	       CASE WHEN lat > 0 THEN 'north' ELSE 'south' END AS label
+	FROM (SELECT row_number() OVER () AS id, lon::float8, lat::float8
+	      FROM generate_series(-170, 170, 20) lon, generate_series(-76, 76, 8) lat) AS grid;
+};
 my $place = q(ST_SetSRID(ST_MakePoint(12.5, 41.9), 4326));
 
 # A started server, with settings, whose model "good" is trained.
@@ -20,16 +33,7 @@ sub new {
 	$node->append_conf('postgresql.conf', join("\n", 'restart_after_crash = on', 'log_min_messages = warning', 'max_worker_processes = 16', @settings) . "\n");
 	$node->start;
 	my $self = bless { node => $node }, $class;
-	$self->sql(q{
-		SET client_min_messages = warning;
-		CREATE EXTENSION csp_ext CASCADE;
-		CREATE TABLE places AS
-		SELECT id, ST_SetSRID(ST_MakePoint(lon, lat), 4326) AS geom,
-		       ARRAY(SELECT (sin(lon / 40 + k) + cos(lat / 20 + k / 2.0))::real FROM generate_series(1, 8) k) AS features,
-		       CASE WHEN lat > 0 THEN 'north' ELSE 'south' END AS label
-		FROM (SELECT row_number() OVER () AS id, lon::float8, lat::float8
-		      FROM generate_series(-170, 170, 20) lon, generate_series(-76, 76, 8) lat) AS grid;
-	});
+	$self->sql($extension . $places);
 	$self->sql($self->train('good', $small));
 	$self->{answer} = $self->answer;
 	return $self;
