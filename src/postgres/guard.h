@@ -48,6 +48,9 @@ private:
     int sqlstate_;
 };
 
+// The number of a SQLSTATE from its five characters; the server has unpack_sql_state for the way there.
+inline int pack_sqlstate(const char *code) { return MAKE_SQLSTATE(code[0], code[1], code[2], code[3], code[4]); }
+
 // One that says in other words what a ServerError said, after which nobody may go on in the (sub)transaction either.
 class AbortingError : public SqlError {
 public:

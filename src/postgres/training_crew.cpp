@@ -175,9 +175,7 @@ void TrainingCrew::check() const {
         const uint32 state = pg_atomic_read_u32(&member.state);
         pg_read_barrier();
         if (state == crew_failed)
-            throw LostWorker(MAKE_SQLSTATE(member.sqlstate[0], member.sqlstate[1], member.sqlstate[2], member.sqlstate[3],
-                                           member.sqlstate[4]),
-                             name + " failed: " + member.message, member.detail,
+            throw LostWorker(pack_sqlstate(member.sqlstate), name + " failed: " + member.message, member.detail,
                              member.hint[0] != '\0' ? member.hint : resume_hint);
         if (ended)
             throw LostWorker(ERRCODE_CRASH_SHUTDOWN, name + " ended unexpectedly", {}, resume_hint);

@@ -29,14 +29,8 @@ void announce_result(int64 run) {
         "FROM csp.run r JOIN csp.model_version v ON v.id OPERATOR(pg_catalog.=) r.version "
         "WHERE r.id OPERATOR(pg_catalog.=) $1",
         SpiArguments().add(run));
-    if (rows.count() == 1) {
-        std::string line = rows.text(0, 1);
-        server_call([&] { ereport(NOTICE, (errmsg_internal("%s", line.c_str()))); });
-    }
-}
-
-void commit() {
-    server_call([] { SPI_commit(); });
+    if (rows.count() == 1)
+        emit_notice(rows.text(0, 1));
 }
 
 [[noreturn]] void report_no_worker() {
@@ -99,14 +93,14 @@ void require_session_that_can_train(FunctionCallInfo fcinfo, const std::string &
 }
 
 BackgroundWorkerHandle *commit_and_start(int64 own, const std::function<void()> &give_up) {
-    commit();
+    finish_transaction();
     InterruptsHeld held;  // so that the caller can roll back: see wait_for_end
     XactIsoLevel = XACT_READ_COMMITTED;  // a new transaction has begun, and no snapshot been taken
     QueueStarts starts = start_queued_runs(own);
     bool in_vain = starts.no_worker_free && starts.own_worker == nullptr && starts.under_way == 0;
     if (in_vain)
         give_up();
-    commit();
+    finish_transaction();
     if (in_vain)
         report_no_worker();
     return starts.own_worker;

@@ -30,6 +30,9 @@ constexpr int64 wake_interval_ms = 1000;
 // A worker that was started so long ago and has not been heard of is not waited for.
 #define RECENTLY_LAUNCHED "r.launched OPERATOR(pg_catalog.>) (pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) '5 s'::pg_catalog.interval)"
 
+// Queued, and nobody is about to start it.
+#define WAITS_FOR_A_START "r.state OPERATOR(pg_catalog.=) 'queued' AND (" RECENTLY_LAUNCHED ") IS NOT TRUE "
+
 // Also without a word, by a crash.
 #define HAS_ENDED \
     "(r.state OPERATOR(pg_catalog.<>) ALL ('{queued, running}'::csp.run_state[]) OR " \
@@ -65,7 +68,7 @@ struct QueuedRun {
 // Of those that nobody is about to start, in order. A run that another transaction is changing is left to it.
 std::vector<QueuedRun> lock_queued_runs() {
     SpiRows rows = spi_execute("SELECT r.id, r.model, r.owner::pg_catalog.oid, r.launches FROM csp.run r "
-                               "WHERE r.state OPERATOR(pg_catalog.=) 'queued' AND (" RECENTLY_LAUNCHED ") IS NOT TRUE "
+                               "WHERE " WAITS_FOR_A_START
                                "ORDER BY r.queued, r.id FOR UPDATE SKIP LOCKED");
     std::vector<QueuedRun> runs;
     bool is_null;
@@ -111,8 +114,8 @@ void forget_launches(int64 run) {
 
 // The first of those that nobody is about to start. A hint: it may be too early for it, or the second.
 void start_first_queued_run() {
-    SpiRows rows = spi_execute("SELECT r.id, r.model, r.owner::pg_catalog.oid FROM csp.run r WHERE r.state OPERATOR(pg_catalog.=) 'queued' "
-                               "AND (" RECENTLY_LAUNCHED ") IS NOT TRUE ORDER BY r.queued, r.id LIMIT 1");
+    SpiRows rows = spi_execute("SELECT r.id, r.model, r.owner::pg_catalog.oid FROM csp.run r WHERE " WAITS_FOR_A_START
+                               "ORDER BY r.queued, r.id LIMIT 1");
     if (rows.count() == 0)
         return;
     bool is_null;
@@ -120,13 +123,9 @@ void start_first_queued_run() {
 }
 
 bool a_run_waits_in_vain() {
-    SpiRows rows = spi_execute("SELECT FROM csp.run r WHERE r.state OPERATOR(pg_catalog.=) 'queued' AND (" RECENTLY_LAUNCHED ") IS NOT TRUE LIMIT 1");
+    SpiRows rows = spi_execute("SELECT FROM csp.run r WHERE " WAITS_FOR_A_START "LIMIT 1");
     return rows.count() > 0 && runs_going_on() + runs_about_to_begin() < csp_max_training_workers;
 }
-
-}  // namespace
-
-namespace {
 
 QueueStarts start_runs_in_order(int64 own) {
     CatalogOwnerIdentity owner;

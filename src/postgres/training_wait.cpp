@@ -57,12 +57,7 @@ bool has_ended(const RunState &state) { return state.state != "queued" && state.
 [[noreturn]] void report_failure(const RunState &state) {
     if (state.sqlstate.size() != 5)
         throw SqlError(ERRCODE_INTERNAL_ERROR, "training run has been deleted while it ran");
-    const char *code = state.sqlstate.c_str();
-    throw SqlError(MAKE_SQLSTATE(code[0], code[1], code[2], code[3], code[4]), state.message, state.detail, state.hint);
-}
-
-void finish_transaction() {
-    server_call([] { SPI_commit(); });
+    throw SqlError(pack_sqlstate(state.sqlstate.c_str()), state.message, state.detail, state.hint);
 }
 
 // The worker is gone without a word: it could not connect, or it died.
@@ -72,10 +67,6 @@ void finish_transaction() {
     mark_failed(run, failure);
     finish_transaction();
     throw SqlError(ERRCODE_CRASH_SHUTDOWN, failure.message, {}, failure.hint);
-}
-
-void emit_notice(const RunState &state) {
-    server_call([&] { ereport(NOTICE, (errmsg_internal("%s", state.progress.c_str()))); });
 }
 
 bool worker_has_stopped(BackgroundWorkerHandle *handle) {
@@ -117,7 +108,7 @@ public:
         bool due = phase != last_phase_ || double(GetCurrentTimestamp() - last_) * 1e-6 >= notice_interval_seconds;
         if (!due || phase.empty())
             return;
-        emit_notice(state);
+        emit_notice(state.progress);
         last_ = GetCurrentTimestamp();
         last_phase_ = phase;
     }
@@ -134,6 +125,14 @@ bool is_lost(const RunState &state, bool worker_stopped) {
 }
 
 }  // namespace
+
+void finish_transaction() {
+    server_call([] { SPI_commit(); });
+}
+
+void emit_notice(const std::string &line) {
+    server_call([&] { ereport(NOTICE, (errmsg_internal("%s", line.c_str()))); });
+}
 
 bool is_interrupt(const ServerError &error) {
     return ERRCODE_TO_CATEGORY(error.data()->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION;

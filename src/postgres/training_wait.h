@@ -29,6 +29,12 @@ std::string wait_for_state(FunctionCallInfo fcinfo, int timeout_argument, const 
 // A csp.run_state, which the function returns.
 Datum run_state_datum(FunctionCallInfo fcinfo, const std::string &state);
 
+// Commits, and begins the next transaction. Between SPI_connect and SPI_finish, outside an atomic context.
+void finish_transaction();
+
+// A line for the user who waits.
+void emit_notice(const std::string &line);
+
 // Whether the error is that of a cancel or a shutdown.
 bool is_interrupt(const ServerError &error);
 

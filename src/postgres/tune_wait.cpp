@@ -41,10 +41,6 @@ SearchState look_at(int64 search) {
             rows.text(0, 7) == "true"};
 }
 
-void finish_transaction() {
-    server_call([] { SPI_commit(); });
-}
-
 // One look and the end of its transaction; interrupts wait meanwhile: see training_wait.cpp.
 SearchState look_in_transaction(int64 search) {
     InterruptsHeld held;
@@ -69,12 +65,7 @@ void cancel_and_wait(int64 search) {
 [[noreturn]] void report_failure(const SearchState &state) {
     if (state.sqlstate.size() != 5)
         throw SqlError(ERRCODE_INTERNAL_ERROR, "search has been deleted while it went on");
-    const char *code = state.sqlstate.c_str();
-    throw SqlError(MAKE_SQLSTATE(code[0], code[1], code[2], code[3], code[4]), state.message, state.detail, state.hint);
-}
-
-void emit_notice(const std::string &line) {
-    server_call([&] { ereport(NOTICE, (errmsg_internal("%s", line.c_str()))); });
+    throw SqlError(pack_sqlstate(state.sqlstate.c_str()), state.message, state.detail, state.hint);
 }
 
 // The version that the search made, as a last line for the user.

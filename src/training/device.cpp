@@ -38,10 +38,6 @@ Function *blas_function(const char *name) {
     return reinterpret_cast<Function *>(function);
 }
 
-}  // namespace
-
-namespace {
-
 // What LibTorch itself can use decides: a driver may be there that is too old for it.
 void require_torch_device(const std::string &device, int index) {
     const int devices = cuda_device_count();

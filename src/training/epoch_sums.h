@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <limits>
 #include <string>
+#include <utility>
 
 #include "checkpoint.h"
 
@@ -41,27 +42,29 @@ struct EpochSums {
     int64_t training_rows = 0;
 
     void save(CheckpointWriter &checkpoint) const {
-        loss.save("loss", checkpoint);
-        in_batch.save("loss_in_batch", checkpoint);
-        negative.save("loss_negative", checkpoint);
-        dropout.save("loss_dropout", checkpoint);
-        validation_loss.save("validation_loss", checkpoint);
-        validation_top1.save("validation_top1", checkpoint);
+        for (const auto &[name, mean] : means) (this->*mean).save(name, checkpoint);
         checkpoint.add_number("seconds", seconds);
         checkpoint.add_number("training_seconds", training_seconds);
         checkpoint.add_integer("training_rows", training_rows);
     }
     void load(const CheckpointReader &checkpoint) {
-        loss.load("loss", checkpoint);
-        in_batch.load("loss_in_batch", checkpoint);
-        negative.load("loss_negative", checkpoint);
-        dropout.load("loss_dropout", checkpoint);
-        validation_loss.load("validation_loss", checkpoint);
-        validation_top1.load("validation_top1", checkpoint);
+        for (const auto &[name, mean] : means) (this->*mean).load(name, checkpoint);
         seconds = checkpoint.number("seconds");
         training_seconds = checkpoint.number("training_seconds");
         training_rows = checkpoint.integer("training_rows", 0, std::numeric_limits<int64_t>::max());
     }
+
+private:
+    static const std::pair<const char *, Mean EpochSums::*> means[6];  // by their names in a checkpoint
+};
+
+inline const std::pair<const char *, Mean EpochSums::*> EpochSums::means[6] = {
+    {"loss", &EpochSums::loss},
+    {"loss_in_batch", &EpochSums::in_batch},
+    {"loss_negative", &EpochSums::negative},
+    {"loss_dropout", &EpochSums::dropout},
+    {"validation_loss", &EpochSums::validation_loss},
+    {"validation_top1", &EpochSums::validation_top1},
 };
 
 }  // namespace csp

@@ -19,13 +19,9 @@
 namespace csp {
 namespace {
 
+using csp_test::FinishedRun;
 using csp_test::small_options;
 using csp_test::ToyData;
-
-struct FinishedRun {
-    std::vector<EpochMetrics> epochs;
-    TrainedModel model;
-};
 
 // Both stages in a few steps, with every random stream, the best epoch and sums of all figures in use.
 TrainingOptions eventful_options() {

@@ -58,6 +58,11 @@ struct ToyData {
     }
 };
 
+struct FinishedRun {
+    std::vector<csp::EpochMetrics> epochs;
+    csp::TrainedModel model;
+};
+
 inline csp::TrainingOptions small_options() {
     csp::TrainingOptions options;
     options.model.frequencies = 8;

@@ -22,13 +22,9 @@
 namespace csp {
 namespace {
 
+using csp_test::FinishedRun;
 using csp_test::small_options;
 using csp_test::ToyData;
-
-struct FinishedRun {
-    std::vector<EpochMetrics> epochs;
-    TrainedModel model;
-};
 
 FinishedRun train(const TrainingOptions &options, const TrainingData &data, double slice = 0.05) {
     const auto trainer = make_trainer(options, data);
