@@ -49,6 +49,12 @@ BackgroundWorkerHandle *register_worker(const char *function, const char *type, 
     });
 }
 
+bool worker_has_stopped(BackgroundWorkerHandle *handle) {
+    pid_t pid;
+    BgwHandleStatus status = GetBackgroundWorkerPid(handle, &pid);
+    return status == BGWH_STOPPED || status == BGWH_POSTMASTER_DIED;
+}
+
 void take_termination_as_cancel() {
     pqsignal(SIGTERM, on_sigterm);
     pqsignal(SIGINT, StatementCancelHandler);

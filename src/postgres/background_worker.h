@@ -21,6 +21,9 @@ BackgroundWorkerHandle *register_worker(const char *function, const char *type, 
     return register_worker(function, type, name, &arguments, sizeof(arguments));
 }
 
+// Whether the worker is gone, or the server with it.
+bool worker_has_stopped(BackgroundWorkerHandle *handle);
+
 // In a worker, before it unblocks signals: a request to end is taken as a cancel, so that it can still be recorded or told.
 void take_termination_as_cancel();
 bool termination_was_requested();

@@ -62,12 +62,6 @@ void begin_watch(BulkCrew *crew) {
 
 void end_watch() { disable_timeout(watch_timeout(), false); }
 
-bool has_ended(BackgroundWorkerHandle *handle) {
-    pid_t pid;
-    BgwHandleStatus status = GetBackgroundWorkerPid(handle, &pid);
-    return status == BGWH_STOPPED || status == BGWH_POSTMASTER_DIED;
-}
-
 BackgroundWorkerHandle *start_worker(dsm_segment *segment, int number) {
     return register_worker("csp_bulk_worker_main", worker_type,
                            std::string(worker_type) + " for PID " + std::to_string(MyProcPid),
@@ -173,7 +167,7 @@ void BulkCrew::dismiss() const {
 }
 
 BulkCrew::~BulkCrew() {
-    auto all_ended = [this] { return std::all_of(handles_.begin(), handles_.end(), has_ended); };
+    auto all_ended = [this] { return std::all_of(handles_.begin(), handles_.end(), worker_has_stopped); };
     end_watch();
     try {
         HOLD_INTERRUPTS();
@@ -202,7 +196,7 @@ int BulkCrew::workers_at_work() const {
 
 void BulkCrew::check() const {
     for (int i = 1; i <= workers(); ++i) {
-        bool ended = has_ended(handles_[i - 1]);  // asked first: a worker says how it went, then ends
+        bool ended = worker_has_stopped(handles_[i - 1]);  // asked first: a worker says how it went, then ends
         BulkParticipant &worker = shared_->participant[i];
         uint32 state = pg_atomic_read_u32(&worker.state);
         pg_read_barrier();
@@ -219,7 +213,7 @@ void BulkCrew::wait() const {
     for (int i = 1; i <= workers(); ++i)
         if (shared_->leave_absence(i, participant_dismissed))
             TerminateBackgroundWorker(handles_[i - 1]);
-    while (!std::all_of(handles_.begin(), handles_.end(), has_ended)) {
+    while (!std::all_of(handles_.begin(), handles_.end(), worker_has_stopped)) {
         check();
         sleep_on_latch(poll_milliseconds);
         check_for_interrupts();

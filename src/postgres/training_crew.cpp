@@ -38,12 +38,6 @@ void dismiss_crew(int, Datum) {
         current_crew->dismiss();
 }
 
-bool has_ended(BackgroundWorkerHandle *handle) {
-    pid_t pid;
-    BgwHandleStatus status = GetBackgroundWorkerPid(handle, &pid);
-    return status == BGWH_STOPPED || status == BGWH_POSTMASTER_DIED;
-}
-
 // Looks every so often until there is something, or for so many seconds. In no need of signals.
 template <typename Look>
 bool wait_until(double seconds, Look &&look) {
@@ -137,7 +131,7 @@ void TrainingCrew::wait_for_arrival() {
     const TimestampTz deadline = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), int64(arrival_seconds * 1000));
     for (std::size_t i = 0; i < handles_.size(); ++i) {
         CrewMember &member = shared_->member[i + 1];
-        while (pg_atomic_read_u32(&member.state) == crew_absent && !has_ended(handles_[i]) &&
+        while (pg_atomic_read_u32(&member.state) == crew_absent && !worker_has_stopped(handles_[i]) &&
                GetCurrentTimestamp() < deadline) {
             sleep_on_latch(poll_milliseconds);
             check_for_interrupts();
@@ -170,7 +164,7 @@ GroupMember TrainingCrew::leader() const {
 void TrainingCrew::check() const {
     for (int number : at_work_) {
         const std::string name = "worker " + std::to_string(number + 1) + " of the training run";
-        const bool ended = has_ended(handles_[number - 1]);  // asked first: a worker says how it went, then ends
+        const bool ended = worker_has_stopped(handles_[number - 1]);  // asked first: a worker says how it went, then ends
         CrewMember &member = shared_->member[number];
         const uint32 state = pg_atomic_read_u32(&member.state);
         pg_read_barrier();
@@ -211,7 +205,7 @@ void TrainingCrew::dismiss() const {
         TerminateBackgroundWorker(handle);
 }
 
-bool TrainingCrew::all_ended() const { return std::all_of(handles_.begin(), handles_.end(), has_ended); }
+bool TrainingCrew::all_ended() const { return std::all_of(handles_.begin(), handles_.end(), worker_has_stopped); }
 
 TrainingCrew::~TrainingCrew() {
     if (shared_ == nullptr)

@@ -1,6 +1,7 @@
 // The caller's side of a training run, once its worker is under way.
 #include "training_wait.h"
 
+#include "background_worker.h"
 #include "spi.h"
 #include "training_queue.h"
 #include "training_run.h"
@@ -67,12 +68,6 @@ bool has_ended(const RunState &state) { return state.state != "queued" && state.
     mark_failed(run, failure);
     finish_transaction();
     throw SqlError(ERRCODE_CRASH_SHUTDOWN, failure.message, {}, failure.hint);
-}
-
-bool worker_has_stopped(BackgroundWorkerHandle *handle) {
-    pid_t pid;
-    BgwHandleStatus status = GetBackgroundWorkerPid(handle, &pid);
-    return status == BGWH_STOPPED || status == BGWH_POSTMASTER_DIED;
 }
 
 // One look and the end of its transaction. Interrupts wait meanwhile: when one is raised there is nothing that a
