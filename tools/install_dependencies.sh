@@ -29,7 +29,7 @@ is_installed() {
 }
 
 has_candidate() {
-    apt-cache policy "$1" 2>/dev/null | grep -q '^  Candidate: [0-9]'
+    apt-cache policy "$1" 2>/dev/null | grep '^  Candidate: [0-9]' >/dev/null
 }
 
 # The PostgreSQL to build for: PG_CONFIG's if it can build, else the release's own.
