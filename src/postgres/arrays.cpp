@@ -50,6 +50,8 @@ FeatureSpan features_from_datum(Datum value, int expected_length) {
     return features;
 }
 
+FeatureSpan vector_from_datum(Datum value) { return elements_of(value, "a vector"); }
+
 const float *probabilities_from_datum(Datum value, int class_count) {
     const FeatureSpan probabilities = elements_of(value, "probabilities");
     if (probabilities.length != class_count)

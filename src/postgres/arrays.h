@@ -23,6 +23,9 @@ struct FeatureSpan {
 };
 FeatureSpan features_from_datum(Datum value, int expected_length);
 
+// The elements of a real[] as they are, of any length. Errors: as above, but for NaN and infinity.
+FeatureSpan vector_from_datum(Datum value);
+
 // The elements of a real[] as one probability a class. Errors: as above, and data_exception for another length or a
 // negative number.
 const float *probabilities_from_datum(Datum value, int class_count);
