@@ -5,6 +5,7 @@
 #include "catalog.h"
 #include "model_cache.h"
 #include "hooks.h"
+#include "map_settings.h"
 #include "training_settings.h"
 
 #include "pg.h"
@@ -71,6 +72,8 @@ void define_settings() {
                             "Batches grow 1, 4, 16, ... up to it, and end earlier where work_mem does.",
                             &csp_batch_size, 1024, 1, largest_batch_size, PGC_USERSET, GUC_EXPLAIN, nullptr, nullptr,
                             nullptr);
+    DefineCustomIntVariable("csp.max_cells", "Most cells that a grid may have.", "A guard against sizes in the wrong unit.",
+                            &csp_max_cells, 10'000'000, 1, INT_MAX, PGC_USERSET, 0, nullptr, nullptr, nullptr);
     MarkGUCPrefixReserved("csp");
 }
 
