@@ -153,11 +153,15 @@ CREATE POLICY visible ON csp.run_checkpoint FOR SELECT
 GRANT SELECT ON csp.model, csp.model_version, csp.model_weights, csp.model_class, csp.run, csp.run_metric,
     csp.run_checkpoint TO PUBLIC;
 
--- Every change of a name is told to all backends, which cache what names mean.
+-- Every change of a name is told to all backends, which cache what names mean. Also of those that logical replication
+-- brings: it fires row triggers that are enabled ALWAYS.
 CREATE FUNCTION csp.catalog_changed() RETURNS trigger
     LANGUAGE C AS 'MODULE_PATHNAME', 'csp_catalog_changed';
-CREATE TRIGGER catalog_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON csp.model
+CREATE TRIGGER catalog_changed AFTER INSERT OR UPDATE OR DELETE ON csp.model
+    FOR EACH ROW EXECUTE FUNCTION csp.catalog_changed();
+CREATE TRIGGER catalog_truncated AFTER TRUNCATE ON csp.model
     FOR EACH STATEMENT EXECUTE FUNCTION csp.catalog_changed();
+ALTER TABLE csp.model ENABLE ALWAYS TRIGGER catalog_changed, ENABLE ALWAYS TRIGGER catalog_truncated;
 
 CREATE TRIGGER roles_changed AFTER INSERT OR UPDATE OF owner, granted_to OR DELETE ON csp.model
     FOR EACH ROW EXECUTE FUNCTION csp.roles_changed();

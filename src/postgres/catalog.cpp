@@ -261,8 +261,7 @@ extern "C" {
 
 PG_FUNCTION_INFO_V1(csp_catalog_changed);
 
-// Statement trigger on csp.model: tells every backend, at commit, that names may point
-// elsewhere now.
+// Trigger on csp.model: tells every backend, at commit, that names may point elsewhere now.
 Datum csp_catalog_changed(PG_FUNCTION_ARGS) {
     return guard([&] {
         if (!CALLED_AS_TRIGGER(fcinfo))

@@ -1,6 +1,7 @@
 // The queue of training runs.
 #include "training_queue.h"
 
+#include "catalog_version.h"
 #include "spi.h"
 #include "training_run.h"
 #include "training_settings.h"
@@ -156,7 +157,7 @@ bool is_time_to_look() {
     if (RecoveryInProgress() || IsInParallelMode() || !TimestampDifferenceExceeds(last, GetCurrentTimestamp(), wake_interval_ms))
         return false;
     last = GetCurrentTimestamp();
-    return true;
+    return catalog_is_current();
 }
 
 }  // namespace

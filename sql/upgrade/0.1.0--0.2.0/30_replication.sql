@@ -1,0 +1,7 @@
+-- Logical replication fires row triggers alone, and those that are enabled ALWAYS.
+DROP TRIGGER catalog_changed ON csp.model;
+CREATE TRIGGER catalog_changed AFTER INSERT OR UPDATE OR DELETE ON csp.model
+    FOR EACH ROW EXECUTE FUNCTION csp.catalog_changed();
+CREATE TRIGGER catalog_truncated AFTER TRUNCATE ON csp.model
+    FOR EACH STATEMENT EXECUTE FUNCTION csp.catalog_changed();
+ALTER TABLE csp.model ENABLE ALWAYS TRIGGER catalog_changed, ENABLE ALWAYS TRIGGER catalog_truncated;

@@ -1,0 +1,1 @@
+-- Files of sql/ that 0.1.0 did not have.
