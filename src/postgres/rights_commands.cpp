@@ -76,7 +76,7 @@ void reassign(Oid from, Oid to) {
 void on_object_access(ObjectAccessType access, Oid class_id, Oid object, int part, void *argument) {
     if (next_object_access)
         next_object_access(access, class_id, object, part, argument);
-    if (access != OAT_POST_ALTER || class_id != RelationRelationId || part != 0 || !stands_for_owner(object))
+    if (access != OAT_POST_ALTER || class_id != RelationRelationId || part != 0 || IsBinaryUpgrade || !stands_for_owner(object))
         return;
     const Oid from = owner_before(object), to = owner_now(object);
     if (from == to || !OidIsValid(from) || !OidIsValid(to) || is_making_relation_of_owner())
