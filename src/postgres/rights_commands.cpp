@@ -1,6 +1,7 @@
 // REASSIGN OWNED and DROP OWNED, as they concern the catalogue.
 #include "rights.h"
 
+#include "registry.h"
 #include "spi.h"
 
 extern "C" {
@@ -102,12 +103,20 @@ void drop_runs(Oid role) {
                     SpiArguments().add(OIDOID, ObjectIdGetDatum(role)));
 }
 
-void drop_models(Oid role, DropBehavior) {
+std::vector<std::string> models_of(Oid role) {
     CatalogOwnerIdentity owner;
-    const SpiArguments arguments = SpiArguments().add(OIDOID, ObjectIdGetDatum(role));
-    spi_execute("DELETE FROM csp.model_version v USING csp.model m WHERE v.model OPERATOR(pg_catalog.=) m.name "
-                "AND m.owner::pg_catalog.oid OPERATOR(pg_catalog.=) $1", arguments);
-    spi_execute("DELETE FROM csp.model m WHERE m.owner::pg_catalog.oid OPERATOR(pg_catalog.=) $1", arguments);
+    SpiRows rows = spi_execute("SELECT m.name FROM csp.model m WHERE m.owner::pg_catalog.oid OPERATOR(pg_catalog.=) $1 ORDER BY 1",
+                               SpiArguments().add(OIDOID, ObjectIdGetDatum(role)));
+    std::vector<std::string> models;
+    for (uint64 i = 0; i < rows.count(); ++i)
+        models.push_back(rows.text(i, 1));
+    return models;
+}
+
+// As DROP OWNED does with all else: RESTRICT, the default, refuses while something of others depends on one.
+void drop_models(Oid role, DropBehavior behavior) {
+    for (const std::string &model : models_of(role))
+        drop_model({model, std::nullopt}, behavior == DROP_CASCADE);
 }
 
 void take_grants_back(Oid role) {

@@ -50,12 +50,12 @@ DROP TABLE definitions;
 DROP FUNCTION pg_temp.replace_view(text, text);
 
 CREATE OR REPLACE VIEW csp.models WITH (security_invoker = true) AS
-    SELECT v.id, m.name, v.version, m.deployed = v.id AS deployed, m.owner::regrole AS owner,
+    SELECT v.id, m.name, v.version, (m.deployed = v.id) IS TRUE AS deployed, m.owner::regrole AS owner,
            (v.configuration ->> 'position_encoding') AS position_encoding,
            (v.configuration ->> 'embedding_dim')::int AS embedding_dim,
            (v.configuration ->> 'image_dim')::int AS image_dim,
            (v.configuration ->> 'class_count')::int AS class_count,
-           v.metrics, v.configuration, v.options, v.provenance, v.created,
+           v.metrics, v.configuration, v.options, v.provenance, v.created, m.comment, v.comment AS version_comment,
            m.granted_to::text[] AS granted_to
     FROM csp.model m JOIN csp.model_version v ON v.model = m.name;
 COMMENT ON COLUMN csp.models.granted_to IS 'roles that may use the model beside its owner (csp_grant); public: all';
