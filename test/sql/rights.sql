@@ -193,6 +193,7 @@ SELECT csp.includes_me('{public}'), csp.includes_me('{-}'), csp.includes_me('{}'
 -- ---- tampering with the catalogue ----
 SET ROLE csp_test_other;
 SELECT csp_import('others', :'file') > 0 AS imported;
+SET client_min_messages = error;
 DO $$
 DECLARE
     statement text;
@@ -208,7 +209,7 @@ BEGIN
             BEGIN
                 EXECUTE format(statement, relation);
                 IF statement NOT LIKE 'GRANT%' OR has_table_privilege(relation, 'INSERT, UPDATE, DELETE, TRUNCATE, TRIGGER') THEN
-                    RAISE NOTICE 'may %', format(statement, relation);
+                    RAISE EXCEPTION 'may %', format(statement, relation);
                 END IF;
             EXCEPTION
                 WHEN insufficient_privilege OR wrong_object_type OR object_not_in_prerequisite_state OR feature_not_supported THEN NULL;
@@ -216,6 +217,7 @@ BEGIN
         END LOOP;
     END LOOP;
 END $$;
+SET client_min_messages = warning;
 UPDATE csp.model SET owner = 'csp_test_other';
 \echo :SQLSTATE
 UPDATE csp.model_version SET configuration = '{}';
@@ -367,7 +369,7 @@ BEGIN
         EXCEPTION WHEN OTHERS THEN NULL;                            -- pseudo-types
         END;
     END LOOP;
-    IF made < 2000 THEN RAISE NOTICE 'only % functions', made; END IF;
+    IF made < 2000 THEN RAISE EXCEPTION 'only % functions', made; END IF;
     made = 0;
     FOR f IN SELECT o.oid, o.oprname, o.oprleft::regtype AS l, o.oprright::regtype AS r, o.oprresult::regtype AS result
              FROM pg_operator o WHERE o.oprnamespace IN ('pg_catalog'::regnamespace, 'public'::regnamespace) LOOP
@@ -380,7 +382,7 @@ BEGIN
         EXCEPTION WHEN OTHERS THEN NULL;
         END;
     END LOOP;
-    IF made < 700 THEN RAISE NOTICE 'only % operators', made; END IF;
+    IF made < 700 THEN RAISE EXCEPTION 'only % operators', made; END IF;
     FOR f IN SELECT t.typname FROM pg_type t WHERE t.typname IN ('text', 'jsonb', 'int4', 'int8', 'float4', 'float8', 'bool', 'oid', 'name', 'regclass',
                 'regrole', 'timestamptz', 'bytea', 'interval', 'numeric') AND t.typnamespace = 'pg_catalog'::regnamespace LOOP
         EXECUTE format('CREATE DOMAIN hostile.%I AS pg_catalog.%I CHECK (hostile.now() IS NULL)', f.typname, f.typname);
