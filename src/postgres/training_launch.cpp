@@ -2,6 +2,7 @@
 #include "training_launch.h"
 
 #include "spi.h"
+#include "subscription.h"
 #include "training_queue.h"
 #include "training_run.h"
 #include "training_wait.h"
@@ -90,6 +91,7 @@ void require_session_that_can_train(FunctionCallInfo fcinfo, const std::string &
     if (XactReadOnly)
         throw SqlError(ERRCODE_READ_ONLY_SQL_TRANSACTION, "cannot execute " + procedure + " in a read-only transaction", {},
                        "SET transaction_read_only = off, or default_transaction_read_only = off.");
+    require_own_runs(procedure);
 }
 
 BackgroundWorkerHandle *commit_and_start(int64 own, const std::function<void()> &give_up) {
