@@ -5,6 +5,7 @@
 #include "catalog.h"
 #include "model_cache.h"
 #include "hooks.h"
+#include "rights.h"
 #include "training_settings.h"
 
 #include "pg.h"
@@ -90,6 +91,7 @@ void _PG_init(void) {
     csp::server::register_function_callbacks();
     csp::server::register_batch_node();
     csp::server::install_hooks();
+    csp::server::install_reassignment_hook();
 }
 
 }  // extern "C"
