@@ -14,6 +14,10 @@ CREATE FUNCTION csp.role_send(csp.role) RETURNS bytea
     LANGUAGE C STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'csp_role_send';
 CREATE TYPE csp.role (
     INPUT = csp.role_in, OUTPUT = csp.role_out, RECEIVE = csp.role_recv, SEND = csp.role_send, LIKE = pg_catalog.oid);
+COMMENT ON FUNCTION csp.role_in(cstring) IS 'I/O';
+COMMENT ON FUNCTION csp.role_out(csp.role) IS 'I/O';
+COMMENT ON FUNCTION csp.role_recv(internal) IS 'I/O';
+COMMENT ON FUNCTION csp.role_send(csp.role) IS 'I/O';
 COMMENT ON TYPE csp.role IS
     'a role, by name; public: all roles; -: none, also in place of a name that this server does not know';
 CREATE CAST (csp.role AS oid) WITHOUT FUNCTION AS IMPLICIT;

@@ -27,7 +27,7 @@ COMMENT ON FUNCTION csp.granted_models() IS
 REVOKE ALL ON FUNCTION csp.granted_models() FROM PUBLIC;
 
 -- Rows have no owner that the server knows of. In their place each role that owns models, runs or searches owns a materialized
--- view csp.owned_by_..., which is empty: DROP ROLE is refused for it, and REASSIGN OWNED and DROP OWNED come by it. There are
+-- view csp.owned_by_..., of nothing: DROP ROLE is refused for it, and REASSIGN OWNED and DROP OWNED come by it. There are
 -- no event triggers for REASSIGN OWNED; but to give the view away the server opens it, for which it asks the handler of
 -- its access method, which loads csp_ext, whose hook is then told. The access method is heap.
 CREATE FUNCTION csp.owned_handler(internal) RETURNS table_am_handler

@@ -5,7 +5,6 @@
 #include "dates.h"
 #include "geometry.h"
 #include "guard.h"
-#include "model_cache.h"
 #include "toast.h"
 
 #include "../encoder/fusion.h"
@@ -77,7 +76,9 @@ const NullableDatum &BatchInput::value(ExprContext *context, int row) {
 
 // ---- models --------------------------------------------------------------------------------
 
-const Model &BatchModels::find(const NullableDatum *name) {
+const Model &BatchModels::find(const NullableDatum *name, ModelNaming naming) {
+    if (naming == ModelNaming::version)
+        return find_by_id(DatumGetInt64(name->value));
     const std::string_view text = name ? text_view(name->value) : std::string_view();
     for (const Named &known : models_)
         if (known.is_named == (name != nullptr) && known.name == text)
@@ -86,6 +87,13 @@ const Model &BatchModels::find(const NullableDatum *name) {
     ModelPointer model = find_model(name ? copy.c_str() : nullptr);
     models_.push_back({name != nullptr, std::move(copy), std::move(model)});
     return *models_.back().model;
+}
+
+const Model &BatchModels::find_by_id(int64 version) {
+    auto found = versions_.find(version);
+    if (found == versions_.end())
+        found = versions_.emplace(version, find_version(version)).first;
+    return *found->second;
 }
 
 // ---- places --------------------------------------------------------------------------------
@@ -111,7 +119,7 @@ const BatchPlace::Entry &BatchPlace::enter(ExprContext *context, int row, BatchM
                 location = *location_from_datum(value);
         }
     }
-    const Model &model = models.find(model_ ? &model_->value(context, row) : nullptr);
+    const Model &model = models.find(model_ ? &model_->value(context, row) : nullptr, naming_);
     if (location_ != nullptr && model.config().dates != (date_ != nullptr))
         leave_to_function();
     const float date = date_ ? part_of_year(DatumGetTimestampTz(date_->value(context, row).value)) : 0;
@@ -396,7 +404,9 @@ void BatchCalls::add(const FuncExpr *call, Node *guard, PlanState *node) {
         condition = input(guard, node);
         guards_can_fail_ = guards_can_fail_ || server_call([guard] { return contain_leaked_vars(guard); });
     }
-    calls_.emplace_back(function, place(argument(function.location), argument(function.date), argument(function.model)),
+    const ModelNaming naming = function.by_version ? ModelNaming::version : ModelNaming::name;
+    calls_.emplace_back(function,
+                        place(argument(function.location), argument(function.date), argument(function.model), naming),
                         condition, std::move(arguments));
 }
 
@@ -411,11 +421,12 @@ BatchInput *BatchCalls::input(Node *expression, PlanState *node) {
     return added;
 }
 
-BatchPlace *BatchCalls::place(BatchInput *location, BatchInput *date, BatchInput *model) {
+// Inputs of another type are other inputs: a name and an id never share a place.
+BatchPlace *BatchCalls::place(BatchInput *location, BatchInput *date, BatchInput *model, ModelNaming naming) {
     for (const auto &known : places_)
         if (known->is(location, date, model))
             return known.get();
-    places_.push_back(std::make_unique<BatchPlace>(location, date, model));
+    places_.push_back(std::make_unique<BatchPlace>(location, date, model, naming));
     return places_.back().get();
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "batch_rows.h"
+#include "model_cache.h"
 #include "plan_expressions.h"
 
 #include "../encoder/model.h"
@@ -39,9 +40,12 @@ using ModelPointer = std::shared_ptr<const Model>;
 // The models that the rows of a batch name; they stay loaded until the next batch.
 class BatchModels {
 public:
-    // Null: the model that is used when none is named. Errors as resolve_model.
-    const Model &find(const NullableDatum *name);
-    void forget() { models_.clear(); }
+    // Null: the model that is used when none is named. Errors as resolve_model and resolve_version.
+    const Model &find(const NullableDatum *name, ModelNaming naming);
+    void forget() {
+        models_.clear();
+        versions_.clear();
+    }
 
 private:
     struct Named {
@@ -49,7 +53,10 @@ private:
         std::string name;
         ModelPointer model;
     };
+    const Model &find_by_id(int64 version);
+
     std::vector<Named> models_;
+    std::map<int64, ModelPointer> versions_;
 };
 
 // What happens where reading a row's arguments raises an error of the server.
@@ -73,8 +80,8 @@ struct BatchGroup {
 // Without a location (csp_embed_image) it only sorts rows by model.
 class BatchPlace {
 public:
-    BatchPlace(BatchInput *location, BatchInput *date, BatchInput *model)
-        : location_(location), date_(date), model_(model) {}
+    BatchPlace(BatchInput *location, BatchInput *date, BatchInput *model, ModelNaming naming)
+        : location_(location), date_(date), model_(model), naming_(naming) {}
 
     bool is(const BatchInput *location, const BatchInput *date, const BatchInput *model) const {
         return location_ == location && date_ == date && model_ == model;
@@ -98,6 +105,7 @@ private:
     Entry add(const Model &model, const double *lonlat, float date);
 
     BatchInput *location_, *date_, *model_;
+    ModelNaming naming_;
     std::vector<BatchGroup> groups_;
     std::size_t used_ = 0;
     Entry entry_{};
@@ -187,7 +195,7 @@ private:
     BatchCalls() = default;
     void add(const FuncExpr *call, Node *guard, PlanState *node);
     BatchInput *input(Node *expression, PlanState *node);
-    BatchPlace *place(BatchInput *location, BatchInput *date, BatchInput *model);
+    BatchPlace *place(BatchInput *location, BatchInput *date, BatchInput *model, ModelNaming naming);
     void begin_batch(int count);
     void take_all(const MinimalTuple *rows, int count, TupleTableSlot *slot);
     void take_row(const MinimalTuple *rows, int row, TupleTableSlot *slot, OnError on_error);

@@ -30,11 +30,14 @@ struct Symbol {
     bool dated;
     int arguments;  // without date and model
     int location, features, label, k;
+    bool by_version = false;
 };
 
 constexpr Symbol symbols[] = {
     {"csp_embed", CallKind::embed, false, 1, 0, -1, -1, -1},
     {"csp_embed_at", CallKind::embed, true, 1, 0, -1, -1, -1},
+    {"csp_embed_version", CallKind::embed, false, 1, 0, -1, -1, -1, true},
+    {"csp_embed_version_at", CallKind::embed, true, 1, 0, -1, -1, -1, true},
     {"csp_embed_image", CallKind::embed_image, false, 1, -1, 0, -1, -1},
     {"csp_similarity", CallKind::similarity, false, 2, 0, 1, -1, -1},
     {"csp_similarity_at", CallKind::similarity, true, 2, 0, 1, -1, -1},
@@ -97,6 +100,7 @@ void describe(const Symbol &symbol, int arguments, BatchFunction *function) {
     function->k = symbol.k;
     function->date = symbol.dated ? symbol.arguments : -1;
     function->model = arguments > with_date ? with_date : -1;
+    function->by_version = symbol.by_version;
 }
 
 void look_up(Oid oid, BatchFunction *function) {

@@ -23,6 +23,7 @@ struct BatchFunction {
     int k;
     int date;
     int model;
+    bool by_version;  // the model is told by the id of a version
 };
 
 // Whether a function is a query function of this library, and which. Cached until pg_proc changes.

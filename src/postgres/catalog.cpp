@@ -3,6 +3,8 @@
 
 #include "spi.h"
 
+#include <tuple>
+
 extern "C" {
 #include "access/parallel.h"
 #include "access/transam.h"
@@ -23,21 +25,6 @@ namespace {
 uint64 generation = 1;
 uint64 setting_changes = 0;
 Oid model_table = InvalidOid;  // csp.model, once it has been looked up
-
-// Oid of csp.model, whose relcache invalidation stands for every change of the catalogue:
-// it is transactional, and it reaches standbys in the commit record.
-Oid model_table_oid() {
-    if (!OidIsValid(model_table)) {
-        model_table = server_call([] {
-            Oid schema = get_namespace_oid("csp", true);
-            return OidIsValid(schema) ? get_relname_relid("model", schema) : InvalidOid;
-        });
-        if (!OidIsValid(model_table))
-            throw SqlError(ERRCODE_UNDEFINED_TABLE, "the catalogue of csp_ext does not exist", {},
-                           "Run CREATE EXTENSION csp_ext CASCADE in this database.");
-    }
-    return model_table;
-}
 
 void on_relation_change(Datum, Oid relation) {
     if (relation != InvalidOid && relation != model_table)
@@ -76,7 +63,8 @@ struct Resolution {
     SnapshotMark mark;
 };
 
-using ResolutionKey = std::pair<Oid, std::string>;
+// By whom, and by what name or what version.
+using ResolutionKey = std::tuple<Oid, std::string, std::optional<int64>>;
 
 std::map<ResolutionKey, Resolution> &resolutions() {
     static std::map<ResolutionKey, Resolution> map;
@@ -88,8 +76,15 @@ std::map<ResolutionKey, Resolution> &resolutions() {
     return map;
 }
 
+// A function that is IMMUTABLE may be called by what has none.
+Snapshot active_snapshot() {
+    if (!ActiveSnapshotSet())
+        throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "a model cannot be looked up without a snapshot");
+    return GetActiveSnapshot();
+}
+
 bool still_valid(const Resolution &resolution) {
-    const SnapshotMark mark(GetActiveSnapshot());
+    const SnapshotMark mark(active_snapshot());
     return resolution.durable ? mark.not_before(resolution.mark) : mark == resolution.mark;
 }
 
@@ -99,7 +94,13 @@ struct Lookup {
     SpiArguments arguments;
 };
 
-Lookup make_lookup(const std::string &model) {
+Lookup lookup_of(int64 version) {
+    Lookup lookup{"SELECT v.id FROM csp.model_version v WHERE v.id OPERATOR(pg_catalog.=) $1", {}};
+    lookup.arguments.add(version);
+    return lookup;
+}
+
+Lookup lookup_of(const std::string &model) {
     if (model.empty())
         return {"SELECT m.deployed FROM csp.model m WHERE m.deployed IS NOT NULL LIMIT 2", {}};
 
@@ -156,10 +157,28 @@ std::string visible_models() {
     });
 }
 
+[[noreturn]] void report_not_found(int64 version, uint64) {
+    throw SqlError(ERRCODE_UNDEFINED_OBJECT, "model version with id " + std::to_string(version) + " does not exist", {},
+                   "View csp.models lists the versions that you can see, with their ids.");
+}
+
+// A name may have versions none of which is deployed yet.
+void report_if_not_deployed(const std::string &model) {
+    const bool exists = with_spi([&] {
+        SpiRows rows = spi_execute("SELECT FROM csp.model m WHERE m.name OPERATOR(pg_catalog.=) $1 AND m.deployed IS NULL",
+                                   SpiArguments().add(model), true);
+        return rows.count() > 0;
+    });
+    if (exists)
+        throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "no version of model \"" + model + "\" is deployed", {},
+                       "Name one, as in \"" + model + "@1\", or deploy one with csp_deploy: see csp.models.");
+}
+
 [[noreturn]] void report_not_found(const std::string &model, uint64 count) {
-    if (!model.empty())
-        throw SqlError(ERRCODE_UNDEFINED_OBJECT, "model \"" + model + "\" does not exist", visible_models(),
-                       "Train it with CALL csp_train, or ask its owner for access.");
+    if (!model.empty()) {
+        report_if_not_deployed(model);
+        report_unknown_model(model);
+    }
     if (count == 0)
         throw SqlError(ERRCODE_UNDEFINED_OBJECT, "there is no model to use", visible_models(),
                        "Train one with CALL csp_train.");
@@ -168,13 +187,14 @@ std::string visible_models() {
 }
 
 // Asks under the statement's own snapshot, which decides, and under the latest: only if both
-// agree may later statements use the answer without asking.
-Resolution look_up(const std::string &model) {
-    Lookup lookup = make_lookup(model);
-    Snapshot active = GetActiveSnapshot();
+// agree may later statements use the answer without asking. wanted: a name or an id.
+template <typename Wanted>
+Resolution look_up(const Wanted &wanted) {
+    Lookup lookup = lookup_of(wanted);
+    Snapshot active = active_snapshot();
     Found found = execute_lookup(lookup, active);
     if (found.count != 1)
-        report_not_found(model, found.count);
+        report_not_found(wanted, found.count);
 
     bool durable = false;
     if (!IsInParallelMode()) {
@@ -184,9 +204,41 @@ Resolution look_up(const std::string &model) {
     return {found.version, durable, SnapshotMark(active)};
 }
 
+template <typename Wanted>
+int64 resolve(ResolutionKey key, const Wanted &wanted) {
+    auto cached = resolutions().find(key);
+    if (cached != resolutions().end() && still_valid(cached->second))
+        return cached->second.version;
+
+    Resolution resolution = look_up(wanted);
+    model_table_oid();  // an invalidation meanwhile made us forget which table to watch
+    resolutions().insert_or_assign(std::move(key), resolution);
+    return resolution.version;
+}
+
 }  // namespace
 
+// Its relcache invalidation stands for every change of the catalogue: it is transactional, and it reaches standbys in the
+// commit record.
+Oid model_table_oid() {
+    if (!OidIsValid(model_table)) {
+        model_table = server_call([] {
+            Oid schema = get_namespace_oid("csp", true);
+            return OidIsValid(schema) ? get_relname_relid("model", schema) : InvalidOid;
+        });
+        if (!OidIsValid(model_table))
+            throw SqlError(ERRCODE_UNDEFINED_TABLE, "the catalogue of csp_ext does not exist", {},
+                           "Run CREATE EXTENSION csp_ext CASCADE in this database.");
+    }
+    return model_table;
+}
+
 uint64 catalog_generation() { return generation; }
+
+[[noreturn]] void report_unknown_model(const std::string &model) {
+    throw SqlError(ERRCODE_UNDEFINED_OBJECT, "model \"" + model + "\" does not exist", visible_models(),
+                   "Train it with CALL csp_train, or ask its owner for access.");
+}
 
 uint64 model_setting_changes() { return setting_changes; }
 
@@ -220,16 +272,13 @@ int64 resolve_model(const char *model) {
                        "Leave the argument out to use the setting csp.model.");
     if (model == nullptr)
         model = csp_model_setting;
-    ResolutionKey key(GetUserId(), model ? model : "");
+    const std::string name = model ? model : "";
+    return resolve({GetUserId(), name, std::nullopt}, name);
+}
 
-    auto cached = resolutions().find(key);
-    if (cached != resolutions().end() && still_valid(cached->second))
-        return cached->second.version;
-
-    Resolution resolution = look_up(key.second);
-    model_table_oid();  // an invalidation meanwhile made us forget which table to watch
-    resolutions().insert_or_assign(key, resolution);
-    return resolution.version;
+int64 resolve_version(int64 version) {
+    model_table_oid();
+    return resolve({GetUserId(), std::string(), version}, version);
 }
 
 std::string read_weights(int64 version) {

@@ -27,6 +27,15 @@ void register_catalog_callbacks();
 // detail; ambiguous_parameter if none is named and there are several.
 int64 resolve_model(const char *model);
 
+// The id of a version, if the current user can see it under the active snapshot. Errors: undefined_object.
+int64 resolve_version(int64 version);
+
+// Oid of csp.model: another once the extension has been made anew, with versions of the same ids.
+Oid model_table_oid();
+
+// Throws SqlError(undefined_object) for a model that is not there, or not visible: with those that are in the detail.
+[[noreturn]] void report_unknown_model(const std::string &model);
+
 // The bytes of a version's model file. Throws Error(data_corrupted) if there are none.
 std::string read_weights(int64 version);
 

@@ -41,8 +41,19 @@ void make_room(std::size_t arriving) {
     }
 }
 
+// An extension that was dropped and made anew counts its versions from 1 again.
+void forget_models_of_another_catalogue() {
+    static Oid table = InvalidOid;
+    if (table != model_table_oid()) {
+        cache().clear();
+        ++evictions;
+    }
+    table = model_table_oid();
+}
+
 std::shared_ptr<const Model> load_version(int64 version) {
     static uint64 clock = 0;
+    forget_models_of_another_catalogue();
     auto found = cache().find(version);
     if (found == cache().end()) {
         std::string bytes = read_weights(version);
@@ -103,11 +114,16 @@ void remember(CallSite &site, const Model &model, const char *name, std::size_t 
 
 }  // namespace
 
-const Model &model_of_call(FunctionCallInfo fcinfo, int model_argument) {
-    // Without an argument the name is "", which no model can have.
+const Model &model_of_call(FunctionCallInfo fcinfo, int model_argument, ModelNaming naming) {
+    // Without an argument the name is "", which no model can have. A version's name are the bytes of its id.
     const char *name = "";
     std::size_t name_size = 0;
-    if (model_argument >= 0) {
+    int64 version = 0;
+    if (naming == ModelNaming::version) {
+        version = PG_GETARG_INT64(model_argument);
+        name = reinterpret_cast<const char *>(&version);
+        name_size = sizeof(version);
+    } else if (model_argument >= 0) {
         auto *argument = server_call([&] { return PG_GETARG_TEXT_PP(model_argument); });
         name = VARDATA_ANY(argument);
         name_size = VARSIZE_ANY_EXHDR(argument);
@@ -117,12 +133,15 @@ const Model &model_of_call(FunctionCallInfo fcinfo, int model_argument) {
     if (is_current(site, name, name_size))
         return *site.model;
 
-    std::string model_name(name, name_size);
-    const Model &model = *find_model(model_argument >= 0 ? model_name.c_str() : nullptr);
+    const Model &model = *(naming == ModelNaming::version ? find_version(version)
+                           : model_argument >= 0          ? find_model(std::string(name, name_size).c_str())
+                                                          : find_model(nullptr));
     remember(site, model, name, name_size);
     return model;
 }
 
 std::shared_ptr<const Model> find_model(const char *name) { return load_version(resolve_model(name)); }
+
+std::shared_ptr<const Model> find_version(int64 version) { return load_version(resolve_version(version)); }
 
 }  // namespace csp::server

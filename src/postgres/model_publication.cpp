@@ -105,13 +105,21 @@ void keep_trial_model(int64 run, const TrainingRows &rows, const TrainedVersion 
     insert_in_parts("INSERT INTO csp.trial_weights (run, part, data) VALUES ($1, $2, $3)", run, file);
 }
 
+// The model may have been renamed since the run began; from here on it is not before this transaction has ended.
+std::string current_name(int64 run) {
+    SpiRows rows = spi_execute("SELECT r.model FROM csp.run r WHERE r.id OPERATOR(pg_catalog.=) $1 FOR UPDATE", SpiArguments().add(run));
+    require_row(run, rows);
+    return rows.text(0, 1);
+}
+
 int64 publish_version(int64 run, const StoredRun &stored, const TrainingRows &rows, const TrainedVersion &trained,
                       const std::vector<std::string> &labels, const std::string &file) {
-    claim_model_name(stored.request.model, stored.owner);
-    int64 version = insert_version(run, stored.request.model, rows, trained);
+    const std::string name = current_name(run);
+    claim_model_name(name, stored.owner);
+    int64 version = insert_version(run, name, rows, trained);
     insert_weights(version, file);
     insert_classes(version, labels, rows.label_rows);
-    deploy_version(stored.request.model, version);
+    deploy_version(name, version);
     return version;
 }
 
@@ -170,7 +178,10 @@ void claim_model_name(const std::string &name, Oid owner) {
 }
 
 void deploy_version(const std::string &name, int64 version) {
-    spi_execute("UPDATE csp.model SET deployed = $2 WHERE name OPERATOR(pg_catalog.=) $1",
+    // The last 100 are remembered.
+    spi_execute("UPDATE csp.model SET deployed = $2, earlier = CASE WHEN deployed IS NULL THEN earlier "
+                "ELSE (pg_catalog.array_append(earlier, deployed))[pg_catalog.cardinality(earlier) OPERATOR(pg_catalog.-) 98 :] END "
+                "WHERE name OPERATOR(pg_catalog.=) $1 AND (deployed IS NULL OR deployed OPERATOR(pg_catalog.<>) $2)",
                 SpiArguments().add(name).add(version));
 }
 

@@ -12,10 +12,11 @@ namespace csp::server {
 // after the other. Throws as require_model_rights.
 void claim_model_name(const std::string &name, Oid owner);
 
-// In SQL: the number of the next version of a model whose name is claimed.
+// In SQL: the number of the next version of a model whose name is claimed; not one that a version had which was dropped.
 #define NEXT_VERSION(model) \
-    "1 OPERATOR(pg_catalog.+) COALESCE((SELECT pg_catalog.max(v.version) FROM csp.model_version v " \
-    "WHERE v.model OPERATOR(pg_catalog.=) " model "), 0)"
+    "1 OPERATOR(pg_catalog.+) (SELECT GREATEST(m.dropped, pg_catalog.max(v.version)) FROM csp.model m " \
+    "LEFT JOIN csp.model_version v ON v.model OPERATOR(pg_catalog.=) m.name " \
+    "WHERE m.name OPERATOR(pg_catalog.=) " model " GROUP BY m.dropped)"
 
 // The configuration as a JSON object.
 std::string configuration_json(const ModelConfig &config);
@@ -25,6 +26,7 @@ void insert_weights(int64 version, const std::string &file);
 // rows: labelled rows of each class; empty where nobody knows.
 void insert_classes(int64 version, const std::vector<std::string> &labels, const std::vector<int64_t> &rows);
 
+// Of a model whose name is claimed. What was deployed before is remembered, for csp_rollback.
 void deploy_version(const std::string &name, int64 version);
 
 }  // namespace csp::server

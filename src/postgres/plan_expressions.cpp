@@ -416,6 +416,14 @@ bool walk_expression(Node *node, bool (*walker)(Node *, void *), void *context) 
 #endif
 }
 
+bool walk_query(Query *query, bool (*walker)(Node *, void *), void *context) {
+#if PG_VERSION_NUM >= 160000
+    return query_tree_walker(query, walker, context, 0);
+#else
+    return query_tree_walker(query, reinterpret_cast<bool (*)()>(reinterpret_cast<void (*)()>(walker)), context, 0);
+#endif
+}
+
 Node *mutate_expression(Node *node, Node *(*mutator)(Node *, void *), void *context) {
 #if PG_VERSION_NUM >= 160000
     return expression_tree_mutator(node, mutator, context);

@@ -55,6 +55,7 @@ List *make_references(const List *columns);
 
 // expression_tree_walker and _mutator took functions without a prototype up to PostgreSQL 15.
 bool walk_expression(Node *node, bool (*walker)(Node *, void *), void *context);
+bool walk_query(Query *query, bool (*walker)(Node *, void *), void *context);
 Node *mutate_expression(Node *node, Node *(*mutator)(Node *, void *), void *context);
 
 template <typename NodeType>

@@ -23,9 +23,9 @@ enum class Dated { no, yes };
 
 // The model of a call whose own arguments are `arguments`, one more naming the model.
 template <Dated dated>
-const Model &call_model(FunctionCallInfo fcinfo, int arguments) {
+const Model &call_model(FunctionCallInfo fcinfo, int arguments, ModelNaming naming = ModelNaming::name) {
     arguments += dated == Dated::yes;
-    const Model &model = model_of_call(fcinfo, PG_NARGS() > arguments ? arguments : -1);
+    const Model &model = model_of_call(fcinfo, PG_NARGS() > arguments ? arguments : -1, naming);
     if (dated == Dated::yes && !model.config().dates)
         throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "the model knows no dates",
                        "It was trained without the time of the observations.",
@@ -125,14 +125,14 @@ void return_classes(FunctionCallInfo fcinfo, const Model &model, const float *pr
     }
 }
 
-// csp_embed(location [, observed_at] [, model]) -> real[]
+// csp_embed(location [, observed_at] [, model]), csp_embed_version(location [, observed_at], version) -> real[]
 template <Dated dated>
-Datum embed(FunctionCallInfo fcinfo) {
+Datum embed(FunctionCallInfo fcinfo, ModelNaming naming = ModelNaming::name) {
     return guard([&]() -> Datum {
         auto place = location_from_datum(PG_GETARG_DATUM(0));
         if (!place)
             PG_RETURN_NULL();
-        const Model &model = call_model<dated>(fcinfo, 1);
+        const Model &model = call_model<dated>(fcinfo, 1, naming);
         ArrayType *embedding = make_real_array(model.config().embedding_dim);
         embed_call<dated>(fcinfo, 1, model, *place, real_array_data(embedding));
         PG_RETURN_ARRAYTYPE_P(embedding);
@@ -225,6 +225,8 @@ extern "C" {
 
 PG_FUNCTION_INFO_V1(csp_embed);
 PG_FUNCTION_INFO_V1(csp_embed_at);
+PG_FUNCTION_INFO_V1(csp_embed_version);
+PG_FUNCTION_INFO_V1(csp_embed_version_at);
 PG_FUNCTION_INFO_V1(csp_similarity);
 PG_FUNCTION_INFO_V1(csp_similarity_at);
 PG_FUNCTION_INFO_V1(csp_probabilities);
@@ -245,6 +247,14 @@ Datum csp_embed(PG_FUNCTION_ARGS) {
 
 Datum csp_embed_at(PG_FUNCTION_ARGS) {
     return embed<Dated::yes>(fcinfo);
+}
+
+Datum csp_embed_version(PG_FUNCTION_ARGS) {
+    return embed<Dated::no>(fcinfo, ModelNaming::version);
+}
+
+Datum csp_embed_version_at(PG_FUNCTION_ARGS) {
+    return embed<Dated::yes>(fcinfo, ModelNaming::version);
 }
 
 Datum csp_similarity(PG_FUNCTION_ARGS) {

@@ -22,7 +22,8 @@ void release_owner(Oid role);
 void hold_grantee(Oid role);
 void release_grantee(Oid role);
 
-// Whether a relation is one that hold_owner has made.
+// Whether a relation is one that hold_owner has made. One that is not populated is one that pg_restore makes: whoever
+// restores it owns it for a moment.
 bool stands_for_owner(Oid relation);
 
 // While hold_owner makes one, and gives it to the role.

@@ -1,6 +1,7 @@
 // REASSIGN OWNED and DROP OWNED, as they concern the catalogue.
 #include "rights.h"
 
+#include "registry.h"
 #include "spi.h"
 
 extern "C" {
@@ -76,7 +77,7 @@ void reassign(Oid from, Oid to) {
 void on_object_access(ObjectAccessType access, Oid class_id, Oid object, int part, void *argument) {
     if (next_object_access)
         next_object_access(access, class_id, object, part, argument);
-    if (access != OAT_POST_ALTER || class_id != RelationRelationId || part != 0 || !stands_for_owner(object))
+    if (access != OAT_POST_ALTER || class_id != RelationRelationId || part != 0 || IsBinaryUpgrade || !stands_for_owner(object))
         return;
     const Oid from = owner_before(object), to = owner_now(object);
     if (from == to || !OidIsValid(from) || !OidIsValid(to) || is_making_relation_of_owner())
@@ -102,12 +103,20 @@ void drop_runs(Oid role) {
                     SpiArguments().add(OIDOID, ObjectIdGetDatum(role)));
 }
 
-void drop_models(Oid role, DropBehavior) {
+std::vector<std::string> models_of(Oid role) {
     CatalogOwnerIdentity owner;
-    const SpiArguments arguments = SpiArguments().add(OIDOID, ObjectIdGetDatum(role));
-    spi_execute("DELETE FROM csp.model_version v USING csp.model m WHERE v.model OPERATOR(pg_catalog.=) m.name "
-                "AND m.owner::pg_catalog.oid OPERATOR(pg_catalog.=) $1", arguments);
-    spi_execute("DELETE FROM csp.model m WHERE m.owner::pg_catalog.oid OPERATOR(pg_catalog.=) $1", arguments);
+    SpiRows rows = spi_execute("SELECT m.name FROM csp.model m WHERE m.owner::pg_catalog.oid OPERATOR(pg_catalog.=) $1 ORDER BY 1",
+                               SpiArguments().add(OIDOID, ObjectIdGetDatum(role)));
+    std::vector<std::string> models;
+    for (uint64 i = 0; i < rows.count(); ++i)
+        models.push_back(rows.text(i, 1));
+    return models;
+}
+
+// As DROP OWNED does with all else: RESTRICT, the default, refuses while something of others depends on one.
+void drop_models(Oid role, DropBehavior behavior) {
+    for (const std::string &model : models_of(role))
+        drop_model({model, std::nullopt}, behavior == DROP_CASCADE);
 }
 
 void take_grants_back(Oid role) {

@@ -1,8 +1,8 @@
 // csp_grant, csp_revoke and csp_set_owner.
 #include "rights.h"
 
+#include "registry.h"
 #include "spi.h"
-#include "training_run.h"
 
 extern "C" {
 #include "utils/acl.h"
@@ -24,23 +24,19 @@ Oid role_named(const std::string &name) {
     return server_call([&] { return get_role_oid(name.c_str(), false); });
 }
 
-// Locks it. Throws if it does not exist, or the current user is no member of its owner.
-void lock_own_model(const std::string &model, const char *function) {
+// Rights are on a model with all its versions.
+void lock_whole_model(const std::string &model, const char *function) {
     if (RecoveryInProgress())
         throw SqlError(ERRCODE_READ_ONLY_SQL_TRANSACTION, std::string("cannot execute ") + function + " during recovery",
                        "This server is a standby.", "Do it on the primary; it will arrive here.");
-    const Oid user = GetUserId();
-    CatalogOwnerIdentity owner;
-    SpiRows rows = spi_execute("SELECT FROM csp.model m WHERE m.name OPERATOR(pg_catalog.=) $1 FOR UPDATE", SpiArguments().add(model));
-    if (rows.count() == 0)
-        throw SqlError(ERRCODE_UNDEFINED_OBJECT, "model \"" + model + "\" does not exist", {},
-                       model.find('@') == std::string::npos ? "View csp.models lists the models that you can see."
-                                                            : "Rights are on a model with all its versions: name it without a version.");
-    require_model_rights(model, user);
+    if (parse_model(model).version)
+        throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "rights are on a model with all its versions", {},
+                       "Name it without a version: \"" + parse_model(model).name + "\".");
+    lock_own_model(model);
 }
 
 void grant(const std::string &model, Oid role) {
-    lock_own_model(model, "csp_grant");
+    lock_whole_model(model, "csp_grant");
     CatalogOwnerIdentity owner;
     spi_execute("UPDATE csp.model m SET granted_to = pg_catalog.array_append(m.granted_to, $2::csp.role) "
                 "WHERE m.name OPERATOR(pg_catalog.=) $1 AND NOT $2 OPERATOR(pg_catalog.=) ANY (m.granted_to::pg_catalog.oid[])",
@@ -48,7 +44,7 @@ void grant(const std::string &model, Oid role) {
 }
 
 void revoke(const std::string &model, Oid role) {
-    lock_own_model(model, "csp_revoke");
+    lock_whole_model(model, "csp_revoke");
     CatalogOwnerIdentity owner;
     spi_execute("UPDATE csp.model m SET granted_to = pg_catalog.array_remove(m.granted_to::pg_catalog.oid[], $2)::csp.role[] "
                 "WHERE m.name OPERATOR(pg_catalog.=) $1 AND $2 OPERATOR(pg_catalog.=) ANY (m.granted_to::pg_catalog.oid[])",
@@ -64,7 +60,7 @@ void require_that_user_may_become(Oid role) {
 }
 
 void set_owner(const std::string &model, Oid role) {
-    lock_own_model(model, "csp_set_owner");
+    lock_whole_model(model, "csp_set_owner");
     require_that_user_may_become(role);
     CatalogOwnerIdentity owner;
     spi_execute("UPDATE csp.model m SET owner = $2 WHERE m.name OPERATOR(pg_catalog.=) $1 "

@@ -50,15 +50,10 @@ std::string quoted(const std::string &name) {
 
 Oid relation_of_owner(Oid role) {
     SpiRows rows = spi_execute(
-        "SELECT c.oid FROM pg_catalog.pg_shdepend s JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) s.objid "
-        "WHERE s.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_authid'::pg_catalog.regclass "
-        "AND s.refobjid OPERATOR(pg_catalog.=) $1 AND s.deptype OPERATOR(pg_catalog.=) 'o' "
-        "AND s.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass AND s.dbid OPERATOR(pg_catalog.=) "
-        "(SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()) "
-        "AND c.relkind OPERATOR(pg_catalog.=) 'm' "
-        "AND c.relnamespace OPERATOR(pg_catalog.=) 'csp'::pg_catalog.regnamespace AND c.relam OPERATOR(pg_catalog.=) "
-        "(SELECT a.oid FROM pg_catalog.pg_am a WHERE a.amname OPERATOR(pg_catalog.=) 'csp_owned') ORDER BY c.oid LIMIT 1",
-        SpiArguments().add(OIDOID, ObjectIdGetDatum(role)));
+        "SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_am a ON a.oid OPERATOR(pg_catalog.=) c.relam "
+        "WHERE c.relnamespace OPERATOR(pg_catalog.=) 'csp'::pg_catalog.regnamespace AND c.relkind OPERATOR(pg_catalog.=) 'm' "
+        "AND c.relowner OPERATOR(pg_catalog.=) $1 AND a.amname OPERATOR(pg_catalog.=) $2::pg_catalog.name ORDER BY c.oid LIMIT 1",
+        SpiArguments().add(OIDOID, ObjectIdGetDatum(role)).add(access_method));
     bool is_null;
     return rows.count() == 0 ? InvalidOid : DatumGetObjectId(rows.datum(0, 1, is_null));
 }
@@ -120,7 +115,7 @@ private:
 void make_relation_of_owner(Oid role) {
     Making now;
     const std::string name = free_name(role), view = "csp." + quoted(name);
-    spi_execute(("CREATE MATERIALIZED VIEW " + view + " USING " + access_method + " TABLESPACE pg_default AS SELECT WITH NO DATA").c_str());
+    spi_execute(("CREATE MATERIALIZED VIEW " + view + " USING " + access_method + " TABLESPACE pg_default AS SELECT").c_str());
     spi_execute(("ALTER MATERIALIZED VIEW " + view + " DEPENDS ON EXTENSION csp_ext").c_str());
     spi_execute(("COMMENT ON MATERIALIZED VIEW " + view + " IS 'csp_ext: stands for the models, runs and searches of its owner'").c_str());
     server_call([&] {
@@ -217,7 +212,7 @@ bool stands_for_owner(Oid relation) {
         return false;
     const FormData_pg_class form = *(Form_pg_class)GETSTRUCT(tuple);
     ReleaseSysCache(tuple);
-    return form.relkind == RELKIND_MATVIEW && form.relnamespace == get_namespace_oid("csp", true) &&
+    return form.relkind == RELKIND_MATVIEW && form.relispopulated && form.relnamespace == get_namespace_oid("csp", true) &&
            form.relam == get_table_am_oid(access_method, true);
 }
 

@@ -245,11 +245,15 @@ RunFailure describe_failure() {
     return failure;
 }
 
-void require_model_rights(const std::string &model, Oid role) {
+void require_valid_model_name(const std::string &model) {
     if (model.empty() || model.size() > 63 || model.find('@') != std::string::npos ||
         model.find_first_of("\n\r\t") != std::string::npos)
         throw SqlError(ERRCODE_INVALID_NAME, "invalid model name \"" + model + "\"",
                        "A name has 1 to 63 bytes, no control characters and no @, which introduces a version number.");
+}
+
+void require_model_rights(const std::string &model, Oid role) {
+    require_valid_model_name(model);
     CatalogOwnerIdentity owner;
     SpiRows rows = spi_execute("SELECT m.owner::pg_catalog.oid FROM csp.model m WHERE m.name OPERATOR(pg_catalog.=) $1",
                                SpiArguments().add(model));

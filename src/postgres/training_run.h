@@ -81,6 +81,9 @@ struct TrainedVersion {
 };
 void publish(int64 run, const StoredRun &stored, const TrainingRows &rows, const TrainedVersion &trained);
 
+// Throws SqlError(invalid_name) for a name that no model can have.
+void require_valid_model_name(const std::string &model);
+
 // Throws SqlError(insufficient_privilege) if a model of that name exists and `role` is not a
 // member of its owner; invalid_name for a name that no model can have.
 void require_model_rights(const std::string &model, Oid role);

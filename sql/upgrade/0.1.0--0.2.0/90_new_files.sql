@@ -1,1 +1,2 @@
 -- Files of sql/ that 0.1.0 did not have.
+-- include sql/46_rights.sql
