@@ -1,6 +1,7 @@
 // Launching of training runs.
 #include "training_launch.h"
 
+#include "model_publication.h"
 #include "spi.h"
 #include "subscription.h"
 #include "training_queue.h"
@@ -22,7 +23,8 @@ namespace {
 // The name and number of the version that the run made, as a last line for the user.
 void announce_result(int64 run) {
     SpiRows rows = spi_execute(
-        "SELECT pg_catalog.format('model \"%s\" version %s is deployed: %s rows in %s s%s', v.model, v.version, "
+        "SELECT pg_catalog.format('model \"%s\" version %s is %s: %s rows in %s s%s', v.model, v.version, "
+        DEPLOYED_OR_TRAINED ", "
         "v.provenance OPERATOR(pg_catalog.->>) 'rows', "
         "pg_catalog.round((v.provenance OPERATOR(pg_catalog.->>) 'seconds')::pg_catalog.numeric, 1), "
         "', validation Top-1 ' OPERATOR(pg_catalog.||) pg_catalog.round((v.metrics OPERATOR(pg_catalog.->>) "
