@@ -176,7 +176,7 @@ CREATE TRIGGER roles_changed AFTER INSERT OR UPDATE OF owner OR DELETE ON csp.ru
 CREATE FUNCTION csp.run_is_alive(run bigint) RETURNS boolean
     LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'csp_run_is_alive';
 COMMENT ON FUNCTION csp.run_is_alive(bigint) IS
-    'whether a process still works on the training run; on a standby always true, since locks of the primary are not known there';
+    'whether a process still works on the training run; on a standby, and where it comes by logical replication, always true, since locks of another server are not known';
 
 -- After a crash or a restart nobody is left who would start queued runs: whoever comes by one sees to it.
 CREATE FUNCTION csp.wake_queue() RETURNS boolean

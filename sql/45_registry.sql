@@ -169,3 +169,84 @@ COMMENT ON COLUMN csp.dependents.model IS 'as it is named: a name, or name@versi
 COMMENT ON COLUMN csp.dependents.version IS 'id of the version, where that is how it is named (csp_embed_version)';
 COMMENT ON COLUMN csp.dependents.objid IS 'what csp_drop_model would drop, with classid and objsubid as in pg_depend';
 GRANT SELECT ON csp.dependents TO PUBLIC;
+
+-- ---- model cards --------------------------------------------------------------------------------------------------
+
+CREATE FUNCTION csp.model_card(version bigint) RETURNS jsonb
+    LANGUAGE SQL STABLE STRICT PARALLEL SAFE
+    RETURN (
+        SELECT jsonb_strip_nulls(jsonb_build_object(
+            'model', v.name, 'version', v.version, 'id', v.id, 'deployed', v.deployed, 'owner', v.owner::text,
+            'comment', v.comment, 'version_comment', v.version_comment, 'created', v.created,
+            'architecture', v.configuration,
+            'training', v.provenance - '{csp_ext, postgresql, postgis, libtorch, blas}'::text[],
+            'software', (SELECT jsonb_object_agg(s.key, s.value) FROM jsonb_each(v.provenance) s
+                         WHERE s.key = ANY ('{csp_ext, postgresql, postgis, libtorch, blas}')),
+            'classes', (SELECT jsonb_agg(jsonb_build_object('label', c.label, 'rows', c.rows) ORDER BY c.class)
+                        FROM csp.model_class c WHERE c.version = v.id),
+            'options', (SELECT jsonb_object_agg(o.key, o.value)
+                        FROM jsonb_each(v.options) o LEFT JOIN csp_options() d ON d.name = o.key
+                        WHERE o.value #>> '{}' <> COALESCE(d.default_value, '')),
+            'metrics', v.metrics,
+            'queries', (SELECT jsonb_agg(q.call)
+                        FROM COALESCE(CASE WHEN (v.configuration ->> 'dates')::boolean THEN ', observed_at' END, '') date,
+                             quote_literal(CASE WHEN v.deployed THEN v.name ELSE concat(v.name, '@', v.version) END) model,
+                             LATERAL (VALUES
+                                 (true, format('csp_embed(location%s, %s)', date, model)),
+                                 (v.image_dim > 0, format('csp_similarity(location, features%s, %s)', date, model)),
+                                 (v.class_count > 0, format('csp_classify(location, 5%s, %s)', date, model)),
+                                 (v.class_count > 0, format('csp_probability(location, label%s, %s)', date, model)),
+                                 (true, format('csp_embed_version(location%s, %s)', date, v.id))) q (possible, call)
+                        WHERE q.possible)))
+        FROM csp.models v WHERE v.id = model_card.version);
+COMMENT ON FUNCTION csp.model_card(bigint) IS 'what is known of the version with that id: see csp_model_card';
+
+CREATE FUNCTION csp_model_card(model text) RETURNS jsonb
+    LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN csp.model_card(csp_model_version(model));
+COMMENT ON FUNCTION csp_model_card(text) IS
+    'what is known of a version (name, the deployed one, or name@version): model, version, id, deployed, owner, comment, version_comment, created, architecture, training (source, query, rows, extent as west, south, east and north in degrees, ...), classes with their rows, options that differ from the defaults, metrics, software, queries';
+
+CREATE FUNCTION csp_model_card() RETURNS jsonb
+    LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN csp.model_card(csp_model_version());
+COMMENT ON FUNCTION csp_model_card() IS 'what is known of the version that answers where no model is named: see csp_model_card(text)';
+
+-- A line for each member, in alphabetical order; only those in `members`, if given.
+CREATE FUNCTION csp.card_lines(object jsonb, members text[] DEFAULT NULL) RETURNS text
+    LANGUAGE SQL IMMUTABLE PARALLEL SAFE
+    RETURN (SELECT string_agg(format('- %s: %s', translate(m.key, '_', ' '), m.value #>> '{}'), E'\n' ORDER BY m.key COLLATE "C")
+            FROM jsonb_each(object) m WHERE members IS NULL OR m.key = ANY (members));
+COMMENT ON FUNCTION csp.card_lines(jsonb, text[]) IS 'a JSON object as lines of text, for csp_model_card_text';
+
+CREATE FUNCTION csp.card_section(title text, body text) RETURNS text
+    LANGUAGE SQL IMMUTABLE STRICT PARALLEL SAFE RETURN format(E'\n## %s\n\n%s', title, body);
+COMMENT ON FUNCTION csp.card_section(text, text) IS 'a section of csp_model_card_text; NULL without a body';
+
+CREATE FUNCTION csp.model_card_text(card jsonb) RETURNS text
+    LANGUAGE SQL STABLE STRICT PARALLEL SAFE
+    RETURN concat_ws(E'\n',
+        format('# Model %s, version %s', card ->> 'model', card ->> 'version'),
+        E'\n' || (card ->> 'comment'),
+        E'\n' || (card ->> 'version_comment'),
+        E'\n' || csp.card_lines(card, '{id, deployed, owner, created}'),
+        csp.card_section('Architecture', csp.card_lines(card -> 'architecture',
+            '{position_encoding, network, embedding_dim, hidden_dim, hidden_layers, image_dim, class_count, class_head, dates}')),
+        csp.card_section('Training', csp.card_lines(card -> 'training')),
+        csp.card_section('Classes',
+            (SELECT string_agg(format('- %s%s', c.value ->> 'label', ': ' || (c.value ->> 'rows') || ' rows'), E'\n' ORDER BY c.number)
+             FROM jsonb_array_elements(card -> 'classes') WITH ORDINALITY c (value, number) WHERE c.number <= 50)
+            || COALESCE(E'\n- and ' || nullif(greatest(jsonb_array_length(card -> 'classes') - 50, 0), 0)::text || ' more', '')),
+        csp.card_section('Options that differ from the defaults', csp.card_lines(card -> 'options')),
+        csp.card_section('Metrics', csp.card_lines(card -> 'metrics')),
+        csp.card_section('Software', csp.card_lines(card -> 'software')),
+        csp.card_section('Queries',
+            (SELECT string_agg('    ' || q.call, E'\n' ORDER BY q.number)
+             FROM jsonb_array_elements_text(card -> 'queries') WITH ORDINALITY q (call, number))));
+COMMENT ON FUNCTION csp.model_card_text(jsonb) IS 'a model card as text: see csp_model_card_text';
+
+CREATE FUNCTION csp_model_card_text(model text) RETURNS text
+    LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN csp.model_card_text(csp_model_card(model));
+COMMENT ON FUNCTION csp_model_card_text(text) IS 'csp_model_card as text to read, in Markdown; of classes the first 50';
+
+CREATE FUNCTION csp_model_card_text() RETURNS text
+    LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN csp.model_card_text(csp_model_card());
+COMMENT ON FUNCTION csp_model_card_text() IS 'csp_model_card() as text to read, in Markdown';

@@ -36,7 +36,7 @@ CREATE TRIGGER roles_changed AFTER INSERT OR UPDATE OF owner OR DELETE ON csp.bu
 CREATE FUNCTION csp.bulk_run_is_alive(run bigint) RETURNS boolean
     LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'csp_bulk_run_is_alive';
 COMMENT ON FUNCTION csp.bulk_run_is_alive(bigint) IS
-    'whether a session still works on a call of csp_embed_table; on a standby always true, since locks of the primary are not known there';
+    'whether a session still works on a call of csp_embed_table; on a standby, and where it comes by logical replication, always true, since locks of another server are not known';
 
 CREATE VIEW csp.bulk_runs WITH (security_invoker = true) AS
     SELECT r.id, v.model, v.version, r.source, r.target, r.embedding,

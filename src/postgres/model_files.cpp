@@ -66,7 +66,18 @@ void require_architecture(const OptionValue &option) {
     architecture_alone.model = probe.model;
     if (list_options(architecture_alone) != list_options(probe))
         throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "option \"" + option.name + "\" has no effect on an import",
-                       "It is an option of training.", "Options of an import are those of the architecture, and labels.");
+                       "It is an option of training.", "Options of an import are those of the architecture, labels and deploy.");
+}
+
+// Takes the option deploy out of those of the architecture.
+bool take_deploy(std::vector<OptionValue> &values) {
+    TrainingOptions options;
+    const auto found = std::find_if(values.begin(), values.end(), [](auto &value) { return value.name == "deploy"; });
+    if (found != values.end()) {
+        set_options(options, {*found});
+        values.erase(found);
+    }
+    return options.deploy;
 }
 
 void apply_options(ModelContents &contents, std::vector<OptionValue> values) {
@@ -143,7 +154,7 @@ int64 insert_imported_version(const std::string &name, const ImportedFile &file,
         "INSERT INTO csp.model_version (model, version, configuration, options, provenance, metrics) "
         "SELECT $1, " NEXT_VERSION("$1") ", $2::pg_catalog.jsonb, '{}'::pg_catalog.jsonb, "
         "pg_catalog.jsonb_build_object('imported_from', $3, 'bytes', $4, 'imported_by', "
-        "$5::pg_catalog.regrole::pg_catalog.text), '{}'::pg_catalog.jsonb RETURNING id",
+        "$5::pg_catalog.regrole::pg_catalog.text) OPERATOR(pg_catalog.||) " SOFTWARE ", '{}'::pg_catalog.jsonb RETURNING id",
         SpiArguments().add(name).add(configuration_json(file.contents.config)).add(file.format).add(int64(size)).add(
             OIDOID, ObjectIdGetDatum(owner)));
     return rows.bigint(0, 1);
@@ -165,6 +176,7 @@ int64 import_model(const std::string &name, const std::string &bytes, std::vecto
     const Oid owner = GetUserId();
     with_spi([&] { require_model_rights(name, owner); });
     ImportedFile file = as_user_data([&] { return read_file(bytes); });
+    const bool deploys = take_deploy(options);
     apply_options(file.contents, std::move(options));
     const std::string model_file = as_user_data([&] { return checked_model_file(file.contents); });
     return with_spi([&] {
@@ -173,7 +185,8 @@ int64 import_model(const std::string &name, const std::string &bytes, std::vecto
         const int64 version = insert_imported_version(name, file, bytes.size(), owner);
         insert_weights(version, model_file);
         insert_classes(version, file.contents.labels, {});
-        deploy_version(name, version);
+        if (deploys)
+            deploy_version(name, version);
         return version;
     });
 }

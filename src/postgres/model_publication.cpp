@@ -13,6 +13,7 @@ extern "C" {
 #include "utils/syscache.h"
 }
 
+#include <algorithm>
 #include <limits>
 
 namespace csp::server {
@@ -45,21 +46,35 @@ std::string metrics_json(const EpochMetrics &metrics) {
            ", \"validation_top1\": " + json_number(metrics.validation_top1) + "}";
 }
 
-// $1 to $11: what the catalogue keeps of a trained model, besides what its run tells.
+// West, south, east and north of the rows, in degrees, as a JSON array. A source on both sides of the antimeridian reaches
+// from -180 to 180.
+std::string extent_json(const std::vector<double> &lonlat) {
+    double low[2] = {lonlat[0], lonlat[1]}, high[2] = {lonlat[0], lonlat[1]};
+    for (std::size_t i = 0; i < lonlat.size(); ++i) {
+        low[i % 2] = std::min(low[i % 2], lonlat[i]);
+        high[i % 2] = std::max(high[i % 2], lonlat[i]);
+    }
+    return "[" + json_number(low[0]) + ", " + json_number(low[1]) + ", " + json_number(high[0]) + ", " + json_number(high[1]) + "]";
+}
+
+// $1 to $15: what the catalogue keeps of a trained model, besides what its run tells.
 SpiArguments description(int64 run, const TrainingRows &rows, const TrainedVersion &trained) {
     SpiArguments arguments;
     arguments.add(run).add(configuration_json(trained.model.config)).add(metrics_json(trained.model.metrics));
     arguments.add(int64(rows.classes.size())).add(int64(rows.unlabelled));
-    arguments.add(int64(rows.skipped_location)).add(int64(rows.skipped_features));
-    arguments.add(trained.seconds).add(trained.device).add(trained.torch_version).add(trained.blas_name);
+    arguments.add(int64(rows.skipped_location)).add(int64(rows.skipped_features)).add(int64(rows.skipped_date));
+    arguments.add(int64(std::count(rows.validation.begin(), rows.validation.end(), 1))).add(extent_json(rows.lonlat));
+    arguments.add(int32(rows.image_dim)).add(trained.seconds).add(trained.device).add(trained.torch_version).add(trained.blas_name);
     return arguments;
 }
 
 // configuration, provenance, metrics
 #define DESCRIPTION \
     "$2::pg_catalog.jsonb, pg_catalog.jsonb_build_object('run', r.id, 'source', r.source, 'query', r.query, 'rows', $4, " \
-    "'rows_unlabelled', $5, 'rows_skipped_location', $6, 'rows_skipped_features', $7, 'seconds', $8, " \
-    "'device', $9, 'workers', r.workers, 'libtorch', $10, 'blas', $11, 'trained_by', r.owner::pg_catalog.text), $3::pg_catalog.jsonb "
+    "'rows_unlabelled', $5, 'rows_skipped_location', $6, 'rows_skipped_features', $7, 'rows_skipped_date', $8, " \
+    "'rows_validation', $9, 'extent', $10::pg_catalog.jsonb, 'image_dim', $11, 'seconds', $12, 'device', $13, " \
+    "'workers', r.workers, 'seed', r.options OPERATOR(pg_catalog.->) 'seed', 'started', r.started, 'resumed', r.resumed, " \
+    "'libtorch', $14, 'blas', $15, 'trained_by', r.owner::pg_catalog.text) OPERATOR(pg_catalog.||) " SOFTWARE ", $3::pg_catalog.jsonb "
 
 void require_row(int64 run, const SpiRows &rows) {
     if (rows.count() != 1)
@@ -69,7 +84,7 @@ void require_row(int64 run, const SpiRows &rows) {
 int64 insert_version(int64 run, const std::string &model, const TrainingRows &rows, const TrainedVersion &trained) {
     SpiRows result = spi_execute(
         "INSERT INTO csp.model_version (model, version, options, configuration, provenance, metrics) "
-        "SELECT $12, " NEXT_VERSION("$12") ", r.options, " DESCRIPTION
+        "SELECT $16, " NEXT_VERSION("$16") ", r.options, " DESCRIPTION
         "FROM csp.run r WHERE r.id OPERATOR(pg_catalog.=) $1 RETURNING id",
         description(run, rows, trained).add(model));
     require_row(run, result);
@@ -100,7 +115,7 @@ void keep_trial_model(int64 run, const TrainingRows &rows, const TrainedVersion 
     SpiArguments arguments = description(run, rows, trained);
     arguments.add(TEXTARRAYOID, text_array(labels)).add(INT8ARRAYOID, bigint_array(rows.label_rows));
     require_row(run, spi_execute("INSERT INTO csp.trial_model (run, labels, label_rows, configuration, provenance, metrics) "
-                                 "SELECT r.id, $12, $13, " DESCRIPTION "FROM csp.run r WHERE r.id OPERATOR(pg_catalog.=) $1",
+                                 "SELECT r.id, $16, $17, " DESCRIPTION "FROM csp.run r WHERE r.id OPERATOR(pg_catalog.=) $1",
                                  std::move(arguments)));
     insert_in_parts("INSERT INTO csp.trial_weights (run, part, data) VALUES ($1, $2, $3)", run, file);
 }
@@ -119,7 +134,8 @@ int64 publish_version(int64 run, const StoredRun &stored, const TrainingRows &ro
     int64 version = insert_version(run, name, rows, trained);
     insert_weights(version, file);
     insert_classes(version, labels, rows.label_rows);
-    deploy_version(name, version);
+    if (stored.request.options.deploy)
+        deploy_version(name, version);
     return version;
 }
 

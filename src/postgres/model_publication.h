@@ -18,6 +18,12 @@ void claim_model_name(const std::string &name, Oid owner);
     "LEFT JOIN csp.model_version v ON v.model OPERATOR(pg_catalog.=) m.name " \
     "WHERE m.name OPERATOR(pg_catalog.=) " model " GROUP BY m.dropped)"
 
+// In SQL: a jsonb object of what makes a version.
+#define SOFTWARE \
+    "pg_catalog.jsonb_build_object('csp_ext', '" CSP_EXT_VERSION "', " \
+    "'postgresql', pg_catalog.current_setting('server_version'), 'postgis', (SELECT e.extversion " \
+    "FROM pg_catalog.pg_extension e WHERE e.extname OPERATOR(pg_catalog.=) 'postgis'))"
+
 // The configuration as a JSON object.
 std::string configuration_json(const ModelConfig &config);
 
@@ -25,6 +31,10 @@ void insert_weights(int64 version, const std::string &file);
 
 // rows: labelled rows of each class; empty where nobody knows.
 void insert_classes(int64 version, const std::vector<std::string> &labels, const std::vector<int64_t> &rows);
+
+// In SQL: what is said of a version v that was just made; and whether its options ask for it.
+#define DEPLOYS(options) "(" options " OPERATOR(pg_catalog.->>) 'deploy')::pg_catalog.bool IS NOT FALSE"
+#define DEPLOYED_OR_TRAINED "CASE WHEN " DEPLOYS("v.options") " THEN 'deployed' ELSE 'trained' END"
 
 // Of a model whose name is claimed. What was deployed before is remembered, for csp_rollback.
 void deploy_version(const std::string &name, int64 version);

@@ -1,7 +1,9 @@
 // Launching of training runs.
 #include "training_launch.h"
 
+#include "model_publication.h"
 #include "spi.h"
+#include "subscription.h"
 #include "training_queue.h"
 #include "training_run.h"
 #include "training_wait.h"
@@ -21,7 +23,8 @@ namespace {
 // The name and number of the version that the run made, as a last line for the user.
 void announce_result(int64 run) {
     SpiRows rows = spi_execute(
-        "SELECT pg_catalog.format('model \"%s\" version %s is deployed: %s rows in %s s%s', v.model, v.version, "
+        "SELECT pg_catalog.format('model \"%s\" version %s is %s: %s rows in %s s%s', v.model, v.version, "
+        DEPLOYED_OR_TRAINED ", "
         "v.provenance OPERATOR(pg_catalog.->>) 'rows', "
         "pg_catalog.round((v.provenance OPERATOR(pg_catalog.->>) 'seconds')::pg_catalog.numeric, 1), "
         "', validation Top-1 ' OPERATOR(pg_catalog.||) pg_catalog.round((v.metrics OPERATOR(pg_catalog.->>) "
@@ -91,6 +94,7 @@ void require_session_that_can_train(FunctionCallInfo fcinfo, const std::string &
     if (XactReadOnly)
         throw SqlError(ERRCODE_READ_ONLY_SQL_TRANSACTION, "cannot execute " + procedure + " in a read-only transaction", {},
                        "SET transaction_read_only = off, or default_transaction_read_only = off.");
+    require_own_runs(procedure);
 }
 
 BackgroundWorkerHandle *commit_and_start(int64 own, const std::function<void()> &give_up) {

@@ -1,6 +1,7 @@
 // The caller's side of a search.
 #include "tune_wait.h"
 
+#include "model_publication.h"
 #include "spi.h"
 #include "training_queue.h"
 #include "training_wait.h"
@@ -71,7 +72,8 @@ void cancel_and_wait(int64 search) {
 // The version that the search made, as a last line for the user.
 void announce_result(int64 search) {
     SpiRows rows = spi_execute(
-        "SELECT pg_catalog.format('model \"%s\" version %s is deployed: trial %s of %s, %s %s', v.model, v.version, s.best_trial, "
+        "SELECT pg_catalog.format('model \"%s\" version %s is %s: trial %s of %s, %s %s', v.model, v.version, "
+        DEPLOYED_OR_TRAINED ", s.best_trial, "
         "s.trials, s.metric, pg_catalog.round(b.value::pg_catalog.numeric, 4)) "
         "FROM csp.search s JOIN csp.model_version v ON v.id OPERATOR(pg_catalog.=) s.version "
         "JOIN csp.search_trial b ON b.search OPERATOR(pg_catalog.=) s.id AND b.trial OPERATOR(pg_catalog.=) s.best_trial "

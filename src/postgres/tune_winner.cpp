@@ -34,6 +34,12 @@ void copy_weights(int64 run, int64 version) {
                 SpiArguments().add(run).add(version));
 }
 
+bool is_to_be_deployed(int64 version) {
+    SpiRows rows = spi_execute("SELECT FROM csp.model_version v WHERE v.id OPERATOR(pg_catalog.=) $1 AND " DEPLOYS("v.options"),
+                               SpiArguments().add(version));
+    return rows.count() > 0;
+}
+
 }  // namespace
 
 void publish_winner(const Search &search, int64 run) {
@@ -41,7 +47,8 @@ void publish_winner(const Search &search, int64 run) {
     claim_model_name(search.model, search.owner);
     int64 version = insert_version(search, run);
     copy_weights(run, version);
-    deploy_version(search.model, version);
+    if (is_to_be_deployed(version))
+        deploy_version(search.model, version);
     spi_execute("UPDATE csp.run SET version = $2 WHERE id OPERATOR(pg_catalog.=) $1", SpiArguments().add(run).add(version));
     spi_execute("UPDATE csp.search SET state = 'succeeded', version = $2, finished = pg_catalog.clock_timestamp() "
                 "WHERE id OPERATOR(pg_catalog.=) $1",

@@ -350,6 +350,8 @@ const std::vector<Option> &table() {
          "a stage ends with the weights of its epoch of lowest validation loss, not of its last"},
         {"checkpoint_seconds", "", NumberField{FIELD(double, checkpoint_seconds), 0, 1e6},
          "seconds between two checkpoints, from which a run that was interrupted can be resumed; 0: none are written"},
+        {"deploy", "", BooleanField{FIELD(bool, deploy)},
+         "the new version is deployed; false: it waits for csp_deploy, and is queried as name@version until then"},
         {"seed", "", SeedField{FIELD(int64_t, seed)}, "seed of every random choice"},
         {"device", "device",
          WordField{[] { return std::string("auto, cpu, cuda, cuda:N"); }, [](const Options &o) { return o.device; },

@@ -98,6 +98,7 @@ struct TrainingOptions {
     Precision precision = Precision::float32;
     FeatureStorage feature_storage = FeatureStorage::float32;
     Shuffle shuffle = Shuffle::automatic;
+    bool deploy = true;  // what comes of the run: a matter of the caller of the trainer
 };
 
 const char *to_string(Objective value);

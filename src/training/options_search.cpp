@@ -42,6 +42,9 @@ void require_searchable(const std::string &name) {
     if (name == "observer" || name == "observed_at")
         throw bad_search("option \"" + name + "\" cannot be searched", "It names a column of the source.",
                          "Give it in options, for all trials.");
+    if (name == "deploy")
+        throw bad_search("option \"" + name + "\" cannot be searched", "Only the best trial becomes a version.",
+                         "Give it in options.");
     if (name == "seed" || name == "validation_fraction")
         throw bad_search("option \"" + name + "\" cannot be searched",
                          "Which rows are held out depends on it, and trials are compared on the same rows.",

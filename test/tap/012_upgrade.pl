@@ -96,15 +96,19 @@ create('fresh', '');
 sql('SET client_min_messages = warning; CREATE EXTENSION csp_ext CASCADE', 'public_fresh');
 sql(q(SET client_min_messages = warning; CREATE EXTENSION csp_ext VERSION '0.1.0' CASCADE; ALTER EXTENSION csp_ext UPDATE), 'public_old');
 my $catalogue = slurp_file("$FindBin::RealBin/catalogue.sql");
-sub catalogue { my ($database) = @_; return sql("SET search_path = pg_catalog; $catalogue", $database); }
+sub catalogue { my ($database) = @_; return [ split /^(?=\S+ [^|\n]*\|)/m, sql("SET search_path = pg_catalog; $catalogue", $database) . "\n" ]; }
+sub differences {
+	my ($updated, $fresh) = @_;
+	my %seen;
+	$seen{$_} += 1 for @$fresh;
+	$seen{$_} -= 1 for @$updated;
+	return map { ($seen{$_} > 0 ? 'missing: ' : 'too much: ') . $_ } grep { $seen{$_} } sort keys %seen;
+}
 sub same_catalogue {
 	my ($updated, $fresh, $what) = @_;
-	my @lines = map { [ split /^(?=\S+ [^|\n]*\|)/m, catalogue($_) ] } $updated, $fresh;
-	cmp_ok(scalar @{ $lines[1] }, '>', 500, 'a catalogue has been read');
-	my %seen;
-	$seen{$_} += 1 for @{ $lines[1] };
-	$seen{$_} -= 1 for @{ $lines[0] };
-	is(join('', map { ($seen{$_} > 0 ? 'not after the update: ' : 'only after the update: ') . $_ } grep { $seen{$_} } sort keys %seen), '', $what);
+	my $expected = catalogue($fresh);
+	cmp_ok(scalar @$expected, '>', 500, 'a catalogue has been read');
+	is(join('', differences(catalogue($updated), $expected)), '', $what);
 }
 same_catalogue('postgres', 'fresh', 'an updated catalogue is that of a fresh installation');
 same_catalogue('public_old', 'public_fresh', 'in schema public too');
@@ -122,7 +126,10 @@ sql(q{
 my $check = q{SELECT md5(string_agg(embedding::text, ' ' ORDER BY id)) FROM shown; SELECT md5(string_agg(embedding::text, ' ' ORDER BY id)) FROM stored;
 	SELECT string_agg(owner::text, ' ' ORDER BY owner::text) FROM owners; SELECT id, name, version, owner FROM csp.models ORDER BY id};
 my $everything = answers() . sql($check) . sql($runs);
-my $old_catalogue = catalogue('postgres');
+# Expressions are read from text anew, with other parentheses; and pg_upgrade does not know what is disabled inside of a
+# constraint (the next CREATE EXTENSION does).
+sub comparable_catalogue { return [ map { s/[()\s]+//gr } grep { !/\|enforced by / } @{ catalogue('postgres') } ]; }
+my $old_catalogue = comparable_catalogue();
 
 sub pg_upgraded {
 	my ($old, $name, @options) = @_;
@@ -138,7 +145,7 @@ sub pg_upgraded {
 	$new->start;
 	$node = $new;
 	is(answers() . sql($check) . sql($runs), $everything, 'the same models, embeddings to the bit, and runs');
-	is(catalogue('postgres'), $old_catalogue, 'the same catalogue');
+	is(join("\n", differences(comparable_catalogue(), $old_catalogue)), '', 'the same catalogue');
 	return $new;
 }
 pg_upgraded($node, 'copied');

@@ -48,6 +48,8 @@ UNION ALL SELECT r.name || ', index', pg_get_indexdef(i.indexrelid), concat_ws('
     FROM relation r JOIN pg_index i ON i.indrelid = r.oid
 UNION ALL SELECT r.name || ', trigger ' || t.tgname, pg_get_triggerdef(t.oid), concat_ws(' ', t.tgenabled, obj_description(t.oid, 'pg_trigger'))
     FROM relation r JOIN pg_trigger t ON t.tgrelid = r.oid AND NOT t.tgisinternal
+UNION ALL SELECT r.name || ', foreign key ' || c.conname, 'enforced by ' || t.tgfoid::regproc || ' on ' || t.tgrelid::regclass, t.tgenabled::text
+    FROM relation r JOIN pg_constraint c ON c.conrelid = r.oid JOIN pg_trigger t ON t.tgconstraint = c.oid
 UNION ALL SELECT r.name || ', policy ' || p.polname, 'definition', concat_ws(' ', p.polcmd, p.polpermissive, p.polroles::regrole[],
         pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid), obj_description(p.oid, 'pg_policy'))
     FROM relation r JOIN pg_policy p ON p.polrelid = r.oid

@@ -5,3 +5,8 @@ CREATE TRIGGER catalog_changed AFTER INSERT OR UPDATE OR DELETE ON csp.model
 CREATE TRIGGER catalog_truncated AFTER TRUNCATE ON csp.model
     FOR EACH STATEMENT EXECUTE FUNCTION csp.catalog_changed();
 ALTER TABLE csp.model ENABLE ALWAYS TRIGGER catalog_changed, ENABLE ALWAYS TRIGGER catalog_truncated;
+
+COMMENT ON FUNCTION csp.run_is_alive(bigint) IS
+    'whether a process still works on the training run; on a standby, and where it comes by logical replication, always true, since locks of another server are not known';
+COMMENT ON FUNCTION csp.bulk_run_is_alive(bigint) IS
+    'whether a session still works on a call of csp_embed_table; on a standby, and where it comes by logical replication, always true, since locks of another server are not known';

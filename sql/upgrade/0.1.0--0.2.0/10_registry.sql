@@ -1,0 +1,15 @@
+-- Deployments before the present one, comments, numbers of versions that were dropped.
+ALTER TABLE csp.model
+    ADD COLUMN earlier bigint[] NOT NULL DEFAULT '{}',
+    ADD COLUMN dropped int NOT NULL DEFAULT 0,
+    ADD COLUMN comment text;
+ALTER TABLE csp.model_version ADD COLUMN comment text;
+
+CREATE OR REPLACE VIEW csp.models WITH (security_invoker = true) AS
+    SELECT v.id, m.name, v.version, (m.deployed = v.id) IS TRUE AS deployed, m.owner,
+           (v.configuration ->> 'position_encoding') AS position_encoding,
+           (v.configuration ->> 'embedding_dim')::int AS embedding_dim,
+           (v.configuration ->> 'image_dim')::int AS image_dim,
+           (v.configuration ->> 'class_count')::int AS class_count,
+           v.metrics, v.configuration, v.options, v.provenance, v.created, m.comment, v.comment AS version_comment
+    FROM csp.model m JOIN csp.model_version v ON v.model = m.name;
