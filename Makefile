@@ -88,14 +88,14 @@ ALL_OBJS := $(ENCODER_OBJS) $(TRAINING_OBJS) $(POSTGRES_OBJS) $(ENCODER_TEST_OBJ
 INSTALL_SCRIPT_SQL := $(EXTENSION)--$(EXTVERSION).sql
 MODULE_big = csp_ext
 OBJS = $(POSTGRES_OBJS) $(ENCODER_OBJS) $(OPTIONS_OBJS)
-DATA = $(wildcard sql/upgrade/$(EXTENSION)--*--*.sql)
-DATA_built = $(INSTALL_SCRIPT_SQL)
+UPDATE_SCRIPTS_SQL := $(patsubst sql/upgrade/%/,$(EXTENSION)--%.sql,$(sort $(wildcard sql/upgrade/*--*/)))
+DATA_built = $(INSTALL_SCRIPT_SQL) $(UPDATE_SCRIPTS_SQL)
 EXTRA_CLEAN = build csp_train.so $(wildcard src/*/*.o src/*/*.d bench/*.o bench/*.d test/unit/*.o test/unit/*.d \
 	$(EXTENSION)--*.sql)
 
 # In this order: each builds on the models and tables of those before.
 REGRESS = extension training_data train queries retrieval grids files science train_errors privileges bulk batch batch_modify \
-	batch_errors batch_explain batch_more devices streaming tune registry drop
+	batch_errors batch_explain batch_more devices streaming tune registry rights drop
 REGRESS_OPTS = --inputdir=test
 ISOLATION_SPECS := $(sort $(wildcard test/isolation/specs/*.spec))
 ifneq ($(ISOLATION_SPECS),)
@@ -194,6 +194,15 @@ $(INSTALL_SCRIPT_SQL): csp_ext.control FORCE
 	@{ printf '%s\n' '\echo Use "CREATE EXTENSION $(EXTENSION)" to load this file. \quit'; \
 	   for file in $(sort $(wildcard sql/*.sql)); do echo; cat "$$file"; done; } >build/install.sql
 	@cmp -s build/install.sql $@ && rm build/install.sql || mv build/install.sql $@
+
+# sql/upgrade/FROM--TO/: the pieces in the order of their names, and where they say "-- include FILE", a file that is new since FROM.
+$(UPDATE_SCRIPTS_SQL): $(EXTENSION)--%.sql: FORCE
+	@mkdir -p build
+	@{ printf '%s\n' '\echo Use "ALTER EXTENSION $(EXTENSION) UPDATE" to load this file. \quit'; \
+	   awk 'FNR == 1 { print "" } $$1 " " $$2 == "-- include" { file = $$3; while ((found = (getline < file)) > 0) print; \
+		if (found < 0) { print FILENAME ": no file " file >"/dev/stderr"; exit 1 } next } { print }' \
+		$(sort $(wildcard sql/upgrade/$*/*.sql)); } >build/update.sql
+	@cmp -s build/update.sql $@ && rm build/update.sql || mv build/update.sql $@
 
 install: install-train
 uninstall: uninstall-train

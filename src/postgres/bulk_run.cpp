@@ -4,6 +4,7 @@
 #include "advisory_lock.h"
 #include "bulk_transaction.h"
 #include "spi.h"
+#include "subscription.h"
 #include "training_run.h"
 
 extern "C" {
@@ -136,7 +137,7 @@ BulkLocks::~BulkLocks() {
 bool bulk_run_is_alive(int64 run) {
     if (RecoveryInProgress())
         return true;
-    return is_held_by_another(advisory_lock(uint64(run), run_lock_class));
+    return is_held_by_another(advisory_lock(uint64(run), run_lock_class)) || is_subscribed("bulk_run");
 }
 
 }  // namespace csp::server

@@ -33,7 +33,7 @@ void on_relation_change(Datum, Oid relation) {
     ++generation;
 }
 
-void on_membership_change(Datum, int, uint32) { ++generation; }
+void on_role_change(Datum, int, uint32) { ++generation; }
 
 // As much of a snapshot as tells it from one that was taken later. On a standby the running transactions are in subxip.
 struct SnapshotMark {
@@ -249,7 +249,8 @@ void note_model_setting() {
 
 void register_catalog_callbacks() {
     CacheRegisterRelcacheCallback(on_relation_change, Datum(0));
-    CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, on_membership_change, Datum(0));
+    CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, on_role_change, Datum(0));
+    CacheRegisterSyscacheCallback(AUTHOID, on_role_change, Datum(0));  // SUPERUSER, INHERIT
 }
 
 Oid catalog_owner() {
@@ -309,8 +310,7 @@ extern "C" {
 
 PG_FUNCTION_INFO_V1(csp_catalog_changed);
 
-// Statement trigger on csp.model: tells every backend, at commit, that names may point
-// elsewhere now.
+// Trigger on csp.model: tells every backend, at commit, that names may point elsewhere now.
 Datum csp_catalog_changed(PG_FUNCTION_ARGS) {
     return guard([&] {
         if (!CALLED_AS_TRIGGER(fcinfo))

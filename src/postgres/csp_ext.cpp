@@ -6,6 +6,7 @@
 #include "model_cache.h"
 #include "hooks.h"
 #include "map_settings.h"
+#include "rights.h"
 #include "training_settings.h"
 
 #include "pg.h"
@@ -93,6 +94,7 @@ void _PG_init(void) {
     csp::server::register_function_callbacks();
     csp::server::register_batch_node();
     csp::server::install_hooks();
+    csp::server::install_reassignment_hook();
 }
 
 }  // extern "C"

@@ -2,6 +2,7 @@
 #include "spi.h"
 
 #include "catalog.h"
+#include "catalog_version.h"
 
 namespace csp::server {
 
@@ -71,6 +72,7 @@ SpiRows spi_execute(const char *sql, SpiArguments arguments, bool read_only, lon
 }
 
 CatalogOwnerIdentity::CatalogOwnerIdentity() {
+    require_current_catalog();
     Oid owner = catalog_owner();
     GetUserIdAndSecContext(&user_, &context_);
     SetUserIdAndSecContext(owner, context_ | SECURITY_LOCAL_USERID_CHANGE);

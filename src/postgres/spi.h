@@ -64,7 +64,7 @@ auto with_spi(Body &&body) -> decltype(body()) {
 
 // While it lives, the current user is the owner of the extension's tables: for rows that
 // users may see but not write. Nothing that a user wrote may run meanwhile: no functions,
-// operators or casts of his.
+// operators or casts of his. Throws where the catalogue is not of the library's version.
 class CatalogOwnerIdentity {
 public:
     CatalogOwnerIdentity();

@@ -3,6 +3,7 @@
 
 #include "model_publication.h"
 #include "spi.h"
+#include "subscription.h"
 #include "training_queue.h"
 #include "training_run.h"
 #include "training_wait.h"
@@ -63,7 +64,8 @@ void require_login(Oid role) {
     Role found = server_call([role] {
         HeapTuple tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(role));
         if (!HeapTupleIsValid(tuple))
-            elog(ERROR, "cache lookup failed for role %u", role);
+            ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("the role that owns the training run does not exist"),
+                            errdetail("It did not exist where the run was restored from a dump.")));
         auto *form = (Form_pg_authid)GETSTRUCT(tuple);
         Role result{form->rolcanlogin, pstrdup(NameStr(form->rolname))};
         ReleaseSysCache(tuple);
@@ -92,6 +94,7 @@ void require_session_that_can_train(FunctionCallInfo fcinfo, const std::string &
     if (XactReadOnly)
         throw SqlError(ERRCODE_READ_ONLY_SQL_TRANSACTION, "cannot execute " + procedure + " in a read-only transaction", {},
                        "SET transaction_read_only = off, or default_transaction_read_only = off.");
+    require_own_runs(procedure);
 }
 
 BackgroundWorkerHandle *commit_and_start(int64 own, const std::function<void()> &give_up) {

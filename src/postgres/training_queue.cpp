@@ -1,7 +1,9 @@
 // The queue of training runs.
 #include "training_queue.h"
 
+#include "catalog_version.h"
 #include "spi.h"
+#include "subscription.h"
 #include "training_run.h"
 #include "training_settings.h"
 #include "training_worker.h"
@@ -156,7 +158,7 @@ bool is_time_to_look() {
     if (RecoveryInProgress() || IsInParallelMode() || !TimestampDifferenceExceeds(last, GetCurrentTimestamp(), wake_interval_ms))
         return false;
     last = GetCurrentTimestamp();
-    return true;
+    return catalog_is_current() && !is_subscribed("run");
 }
 
 }  // namespace
@@ -234,6 +236,7 @@ void wake_queue() {
 }
 
 bool cancel_run(int64 run) {
+    require_own_runs("csp_cancel");
     CatalogOwnerIdentity owner;
     SpiRows queued = spi_execute(
         "UPDATE csp.run SET state = 'cancelled', sqlstate = '57014', message = 'training run was cancelled while it was queued', "

@@ -4,6 +4,7 @@
 #include "advisory_lock.h"
 #include "session_settings.h"
 #include "spi.h"
+#include "subscription.h"
 #include "training_settings.h"
 
 #include "../encoder/model.h"
@@ -295,7 +296,7 @@ void unlock_run(int64 run) {
 bool run_is_alive(int64 run) {
     if (RecoveryInProgress() || own_run == run)
         return true;
-    return is_held_by_another(run_lock_tag(run));
+    return is_held_by_another(run_lock_tag(run)) || is_subscribed("run");
 }
 
 }  // namespace csp::server

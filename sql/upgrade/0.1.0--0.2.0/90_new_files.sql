@@ -1,0 +1,3 @@
+-- Files of sql/ that 0.1.0 did not have.
+-- include sql/45_registry.sql
+-- include sql/46_rights.sql

@@ -1,0 +1,2 @@
+-- After all tables that are dumped are there.
+-- include sql/90_dump.sql
