@@ -295,6 +295,16 @@ void Model::embed_image(const float *features, std::size_t n, float *out) const 
     embed_image(features, n, out, parts_->encoder.embedding_dim());
 }
 
+void Model::predict_features(const float *embeddings, std::size_t n, float *out) const {
+    at_room_face([&] {
+        const Linear &layer = parts_->require_image_side();
+        if (!parts_->decodes_locations())
+            throw Error(ErrorKind::not_supported, "model has no location decoder", {},
+                        "Train it with objective l2_regression, or embed images with csp_embed_image.");
+        layer.apply_tall(embeddings, layer.in(), n, linear_only, out, layer.out());
+    });
+}
+
 void Model::similarities(const float *embeddings, std::size_t stride, const float *features, std::size_t n,
                          float *out) const {
     at_room_face([&] {

@@ -64,6 +64,10 @@ public:
     void embed_image(const float *features, std::size_t n, float *out, std::size_t out_stride) const;
     void embed_image(const float *features, std::size_t n, float *out) const;
 
+    // The image features that a location decoder expects at a place: embeddings (n, D) dense; out (n, image_dim) dense. Throws
+    // Error(not_supported) for a model without a location decoder.
+    void predict_features(const float *embeddings, std::size_t n, float *out) const;
+
     // How well an image goes with a place, -1 to 1: the cosine of the embedding (D) and W f(I),
     // or of the features that the location decoder makes of the embedding and the image's own.
     // n pairs: features (n, image_dim) dense; out (n). Throws Error(not_supported) without an image side.
