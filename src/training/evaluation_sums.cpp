@@ -83,10 +83,37 @@ std::string bin_name(int bin, int bins) {
 uint64_t key_of(int64_t seed, uint64_t purpose) { return mix_bits(static_cast<uint64_t>(seed), purpose); }
 constexpr uint64_t for_groups = 0x67726f75, for_resamples = 0x626f6f74, for_placeless = 0x6e6f7768;
 
+// The mean of the accuracies of classes, those without rows left out.
+struct MacroMean {
+    double sum = 0, classes = 0;
+
+    void add(uint64_t rows, uint64_t hits) {
+        if (rows == 0) return;
+        sum += static_cast<double>(hits) / static_cast<double>(rows);
+        classes += 1;
+    }
+    double value() const { return ratio(sum, classes); }
+};
+
 // Group `group` of 1,024 among fewer.
 int coarse_group(int group, int groups) { return group % groups; }
 
 }  // namespace
+
+// weights: of the groups; null for one each.
+double ScopeSums::macro_accuracy(const std::vector<ClassCount> &counts, const std::vector<uint32_t> *weights) {
+    MacroMean mean;
+    for (std::size_t i = 0; i < counts.size();) {
+        uint64_t rows = 0, hits = 0;
+        for (const int truth = counts[i].truth; i < counts.size() && counts[i].truth == truth; ++i) {
+            const uint64_t weight = weights ? (*weights)[static_cast<std::size_t>(counts[i].group)] : 1;
+            rows += weight * counts[i].rows;
+            hits += weight * counts[i].hits;
+        }
+        mean.add(rows, hits);
+    }
+    return mean.value();
+}
 
 RowPlaces::RowPlaces(const EvaluationOptions &options) : options_(options) {
     if (options.block_size > 0) blocks_.emplace(options.block_shape, options.block_size);
@@ -150,6 +177,13 @@ void ScopeSums::ClassCounts::add(int group, int truth, bool hit) {
     hits[at] += hit;
 }
 
+double ScopeSums::ClassCounts::macro_accuracy(int group) const {
+    MacroMean mean;
+    for (std::size_t at = static_cast<std::size_t>(group); at < rows.size(); at += static_cast<std::size_t>(groups))
+        mean.add(rows[at], hits[at]);
+    return mean.value();
+}
+
 ScopeSums::ScopeSums(const EvaluationOptions &options, int classes)
     : options_(options), classes_(classes), width_(sums_width(options.bins)) {
     const int groups = options.bootstrap > 0 ? bootstrap_groups : 1;
@@ -199,38 +233,14 @@ std::vector<double> ScopeSums::total(const std::vector<uint32_t> *weights) const
     return sums;
 }
 
-// Of the classes that have rows; weights: of the groups of counts_.
-double ScopeSums::macro_accuracy(const std::vector<uint32_t> *weights, const Check &check) const {
-    const auto groups = static_cast<std::size_t>(counts_.groups);
-    double sum = 0;
-    int64_t classes = 0;
-    for (int c = 0; c < classes_; ++c) {
-        if (c % 1024 == 0) check();
-        const uint32_t *rows = &counts_.rows[static_cast<std::size_t>(c) * groups];
-        const uint32_t *hits = &counts_.hits[static_cast<std::size_t>(c) * groups];
-        uint64_t all = 0, right = 0;
-        for (std::size_t group = 0; group < groups; ++group) {
-            const uint64_t weight = weights ? (*weights)[group] : 1;
-            all += weight * rows[group];
-            right += weight * hits[group];
-        }
-        if (all == 0) continue;
-        sum += static_cast<double>(right) / static_cast<double>(all);
-        ++classes;
-    }
-    return ratio(sum, static_cast<double>(classes));
-}
-
-double ScopeSums::macro_accuracy_of_fold(int fold) const {
-    const auto folds = static_cast<std::size_t>(fold_counts_.groups);
-    double sum = 0;
-    int64_t classes = 0;
-    for (std::size_t at = static_cast<std::size_t>(fold); at < fold_counts_.rows.size(); at += folds) {
-        if (fold_counts_.rows[at] == 0) continue;
-        sum += static_cast<double>(fold_counts_.hits[at]) / fold_counts_.rows[at];
-        ++classes;
-    }
-    return ratio(sum, static_cast<double>(classes));
+// By class.
+std::vector<ScopeSums::ClassCount> ScopeSums::class_counts() const {
+    std::vector<ClassCount> counts;
+    std::size_t at = 0;
+    for (int truth = 0; truth < classes_; ++truth)
+        for (int group = 0; group < counts_.groups; ++group, ++at)
+            if (counts_.rows[at] > 0) counts.push_back({truth, group, counts_.rows[at], counts_.hits[at]});
+    return counts;
 }
 
 ScopeSums::Spread ScopeSums::resample(const Check &check) const {
@@ -242,6 +252,7 @@ ScopeSums::Spread ScopeSums::resample(const Check &check) const {
         if (std::any_of(used.begin(), used.end(), [&](int g) { return coarse_group(g, counts_.groups) == group; }))
             used_coarse.push_back(group);
     if (used.size() < 2) return spread;  // nothing to draw from
+    const std::vector<ClassCount> counts = class_counts();
     const bool same = counts_.groups == bootstrap_groups;
     for (int i = 0; i < options_.bootstrap; ++i) {
         check();
@@ -249,7 +260,7 @@ ScopeSums::Spread ScopeSums::resample(const Check &check) const {
         std::vector<double> values = values_of(total(&weights).data(), options_.bins);
         const std::vector<uint32_t> coarse =
             same ? weights : draw_groups(used_coarse, counts_.groups, options_.seed, i + options_.bootstrap);
-        values[macro] = macro_accuracy(&coarse, check);
+        values[macro] = macro_accuracy(counts, &coarse);
         spread.add(values);
     }
     return spread;
@@ -258,11 +269,12 @@ ScopeSums::Spread ScopeSums::resample(const Check &check) const {
 void ScopeSums::add_whole(const std::string &scope, const Spread &spread, std::vector<Figure> &figures) const {
     const std::vector<double> sums = total(nullptr);
     std::vector<double> values = values_of(sums.data(), options_.bins);
-    values[macro] = macro_accuracy(nullptr, [] {});
+    values[macro] = macro_accuracy(class_counts(), nullptr);
     for (int value = 0; value < static_cast<int>(values.size()); ++value) {
         const Interval interval = spread.interval(value, options_.confidence);
         const int bin = (value - first_bin_value) / 2;
         const bool of_bin = value >= first_bin_value;
+        if (of_bin && rows_of(sums.data(), value) == 0) continue;
         const std::string metric = !of_bin ? metric_names[value]
                                            : (value - first_bin_value) % 2 == 0 ? "bin_accuracy" : "bin_confidence";
         figures.push_back({metric, scope, of_bin ? std::optional(bin_name(bin, options_.bins)) : std::nullopt,
@@ -276,7 +288,7 @@ void ScopeSums::add_folds(const std::string &scope, std::vector<Figure> &figures
     for (int fold = 0; fold < options_.folds; ++fold) {
         const double *sums = &folds_[static_cast<std::size_t>(fold) * width_];
         folds.push_back(values_of(sums, options_.bins));
-        folds.back()[macro] = macro_accuracy_of_fold(fold);
+        folds.back()[macro] = fold_counts_.macro_accuracy(fold);
         for (int value = 0; value < first_bin_value; ++value)
             figures.push_back({"fold_" + std::string(metric_names[value]), scope, std::to_string(fold + 1),
                                folds.back()[static_cast<std::size_t>(value)], none, none, rows_of(sums, value)});

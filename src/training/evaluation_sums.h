@@ -81,14 +81,22 @@ private:
         std::vector<uint32_t> rows, hits;  // (class, group)
         void resize(int classes, int group_count);
         void add(int group, int truth, bool hit);
+        // Mean accuracy of the classes that have rows in that group.
+        double macro_accuracy(int group) const;
+    };
+
+    // Those of a class and group that are not 0: few, where there are many classes.
+    struct ClassCount {
+        int truth, group;
+        uint32_t rows, hits;
     };
 
     struct Spread;
 
     double *group_sums(int group) { return &sums_[static_cast<std::size_t>(group) * width_]; }
     std::vector<double> total(const std::vector<uint32_t> *weights) const;
-    double macro_accuracy(const std::vector<uint32_t> *weights, const Check &check) const;
-    double macro_accuracy_of_fold(int fold) const;
+    std::vector<ClassCount> class_counts() const;
+    static double macro_accuracy(const std::vector<ClassCount> &counts, const std::vector<uint32_t> *weights);
     Spread resample(const Check &check) const;
     void add_whole(const std::string &scope, const Spread &spread, std::vector<Figure> &figures) const;
     void add_folds(const std::string &scope, std::vector<Figure> &figures) const;
