@@ -9,7 +9,7 @@ namespace {
 
 // A batch ends a slice of work between two looks at interrupts: so many multiplications, and so much memory.
 constexpr double most_multiplications = 2e9;
-constexpr std::size_t most_floats = std::size_t{1} << 21;
+constexpr std::size_t most_floats = std::size_t{1} << 20;
 
 std::size_t batch_size_of(const Model &model) {
     const ModelConfig &config = model.config();
@@ -128,34 +128,33 @@ void Evaluation::put(const EvaluationRow &row, const RowPlace &place, int truth)
 void Evaluation::evaluate_batch() {
     check_();
     const std::size_t n = batch_.size();
-    std::vector<float> embeddings(n * static_cast<std::size_t>(model_.config().embedding_dim));
-    std::vector<float> prior(n * classes_);
-    model_.embed(lonlat_.data(), dates_.data(), n, embeddings.data());
-    model_.probabilities(embeddings.data(), n, prior.data());
+    embeddings_.resize(batch_size_ * static_cast<std::size_t>(model_.config().embedding_dim));
+    prior_.resize(batch_size_ * classes_);
+    model_.embed(lonlat_.data(), dates_.data(), n, embeddings_.data());
+    model_.probabilities(embeddings_.data(), n, prior_.data());
     for (std::size_t i = 0; i < n; ++i)
         if (batch_[i].located)
-            location_->add(batch_[i].place, batch_[i].truth, judge(&prior[i * classes_], classes_, batch_[i].truth));
-    if (image_) image_outcomes(prior);
+            location_->add(batch_[i].place, batch_[i].truth, judge(&prior_[i * classes_], classes_, batch_[i].truth));
+    if (image_) image_outcomes();
     batch_.clear();
     lonlat_.clear();
     dates_.clear();
     images_.clear();
 }
 
-void Evaluation::image_outcomes(const std::vector<float> &prior) {
+void Evaluation::image_outcomes() {
     const std::size_t n = batch_.size();
-    std::vector<float> classified;
     if (classify_image_) {
-        classified.resize(n * classes_);
-        model_.image_probabilities(images_.data(), n, classified.data(), classes_);
+        classified_.resize(batch_size_ * classes_);
+        model_.image_probabilities(images_.data(), n, classified_.data(), classes_);
     }
-    const std::vector<float> &image = classify_image_ ? classified : images_;
+    const std::vector<float> &image = classify_image_ ? classified_ : images_;
     std::vector<float> fused(classes_);
     for (std::size_t i = 0; i < n; ++i) {
         const float *of_image = &image[i * classes_];
         const Batched &row = batch_[i];
         try {
-            model_.fuse(of_image, &prior[i * classes_], 1, fused.data());
+            model_.fuse(of_image, &prior_[i * classes_], 1, fused.data());
         } catch (const Error &error) {
             throw Error(error.kind(), error.message(), error.detail() + (error.detail().empty() ? "" : " ") + "Row " +
                         std::to_string(row.number) + " of the source.", error.hint());

@@ -51,7 +51,7 @@ private:
     bool is_complete(const EvaluationRow &row);
     void put(const EvaluationRow &row, const RowPlace &place, int truth);
     void evaluate_batch();
-    void image_outcomes(const std::vector<float> &prior);
+    void image_outcomes();
     std::vector<Figure> counts() const;
 
     const Model &model_;
@@ -67,6 +67,7 @@ private:
     std::vector<Batched> batch_;
     std::vector<double> lonlat_;
     std::vector<float> dates_, images_;  // images_: features or probabilities
+    std::vector<float> embeddings_, prior_, classified_;  // of a batch, kept: fresh memory costs as much as small models
 
     int64_t read_ = 0, evaluated_ = 0, without_location_ = 0, without_date_ = 0, without_features_ = 0;
     int64_t without_image_probabilities_ = 0, without_label_ = 0, unknown_label_ = 0;

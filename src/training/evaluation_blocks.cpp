@@ -102,6 +102,18 @@ std::array<int64_t, 3> round_to_lattice(const std::array<double, 3> &coordinates
     return rounded;
 }
 
+// Corners of weight 0 are left out, so that a cell on an edge has the same number from both sides: 4 bits for each corner,
+// and 20 for their weights but for the last, which makes up for the sum.
+int64_t number_of(const Face &face, const std::array<int64_t, 3> &lattice) {
+    std::array<int64_t, 3> corners = {15, 15, 15}, weights = {0, 0, 0};
+    for (int i = 0, used = 0; i < 3; ++i) {
+        if (lattice[i] == 0) continue;
+        corners[used] = face.corners[i];
+        weights[used++] = lattice[i];
+    }
+    return corners[0] << 48 | corners[1] << 44 | corners[2] << 40 | weights[0] << 20 | weights[1];
+}
+
 }  // namespace
 
 const char *to_string(BlockShape value) { return value == BlockShape::square ? "square" : "hexagon"; }
@@ -146,11 +158,7 @@ int64_t SpatialBlocks::hexagon(double lon, double lat) const {
     }
     for (double &coordinate : coordinates) coordinate *= subdivisions_ / sum;
     const std::array<int64_t, 3> lattice = round_to_lattice(coordinates, subdivisions_);
-    // Corners of weight 0 are left out, so that a cell on an edge has the same number from both sides: 4 bits for each
-    // corner, and their weights but for the last.
-    int64_t number = 0;
-    for (int i = 0; i < 3; ++i) number = number << 4 | (lattice[i] > 0 ? face.corners[i] : 15);
-    return number << 40 | lattice[0] << 20 | lattice[1];
+    return number_of(face, lattice);
 }
 
 int fold_of_block(int64_t block, int folds, int64_t seed) {

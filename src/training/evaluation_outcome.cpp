@@ -18,7 +18,7 @@ void sum_and_largest(const float *values, std::size_t n, double *sum, float *lar
     std::size_t i = 0;
     while (n - i >= lanes) {
         // A float sums up no more than so many rounds, lest small ones are lost.
-        const std::size_t end = std::min(n - n % lanes, i + 256 * lanes);
+        const std::size_t end = std::min(n - n % lanes, i + 32 * lanes);
         for (; i < end; i += lanes)
             for (std::size_t lane = 0; lane < lanes; ++lane) {
                 sums[lane] += values[i + lane];

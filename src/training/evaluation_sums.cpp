@@ -166,21 +166,20 @@ Interval percentile_interval(std::vector<double> values, double confidence) {
 
 void ScopeSums::ClassCounts::resize(int classes, int group_count) {
     groups = group_count;
-    rows.assign(static_cast<std::size_t>(classes) * static_cast<std::size_t>(group_count), 0);
-    hits = rows;
+    counts.assign(static_cast<std::size_t>(classes) * static_cast<std::size_t>(group_count), Count{0, 0});
 }
 
 void ScopeSums::ClassCounts::add(int group, int truth, bool hit) {
-    const std::size_t at = static_cast<std::size_t>(truth) * static_cast<std::size_t>(groups) +
-                           static_cast<std::size_t>(coarse_group(group, groups));
-    ++rows[at];
-    hits[at] += hit;
+    Count &count = counts[static_cast<std::size_t>(truth) * static_cast<std::size_t>(groups) +
+                          static_cast<std::size_t>(coarse_group(group, groups))];
+    ++count.rows;
+    count.hits += hit;
 }
 
 double ScopeSums::ClassCounts::macro_accuracy(int group) const {
     MacroMean mean;
-    for (std::size_t at = static_cast<std::size_t>(group); at < rows.size(); at += static_cast<std::size_t>(groups))
-        mean.add(rows[at], hits[at]);
+    for (std::size_t at = static_cast<std::size_t>(group); at < counts.size(); at += static_cast<std::size_t>(groups))
+        mean.add(counts[at].rows, counts[at].hits);
     return mean.value();
 }
 
@@ -239,7 +238,7 @@ std::vector<ScopeSums::ClassCount> ScopeSums::class_counts() const {
     std::size_t at = 0;
     for (int truth = 0; truth < classes_; ++truth)
         for (int group = 0; group < counts_.groups; ++group, ++at)
-            if (counts_.rows[at] > 0) counts.push_back({truth, group, counts_.rows[at], counts_.hits[at]});
+            if (counts_.counts[at].rows > 0) counts.push_back({truth, group, counts_.counts[at].rows, counts_.counts[at].hits});
     return counts;
 }
 

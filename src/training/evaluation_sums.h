@@ -76,9 +76,12 @@ public:
 
 private:
     // Rows and hits of each class in each of some groups.
+    struct Count {
+        uint32_t rows, hits;
+    };
     struct ClassCounts {
         int groups = 0;
-        std::vector<uint32_t> rows, hits;  // (class, group)
+        std::vector<Count> counts;  // (class, group)
         void resize(int classes, int group_count);
         void add(int group, int truth, bool hit);
         // Mean accuracy of the classes that have rows in that group.
