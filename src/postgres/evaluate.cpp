@@ -34,6 +34,17 @@ std::shared_ptr<const Model> evaluated_model(FunctionCallInfo fcinfo, const Eval
     return model;
 }
 
+void require_parts(const Model &model, const TrainingQuery &query) {
+    if (query.has_label && model.config().class_count == 0)
+        throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "the model has no classes",
+                       "It was pre-trained on image features only.",
+                       "Leave the label out to evaluate how images are put on the map, or train with a label.");
+    if (query.has_features && model.config().image_dim == 0)
+        throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "the model has no image side",
+                       "It was trained on labels only.",
+                       "Leave features out, or give image_probabilities of a classifier of your own.");
+}
+
 // The rows of the evaluation, checked before any is read.
 TrainingQuery evaluation_query(FunctionCallInfo fcinfo, const EvaluationOptions &options) {
     if (PG_ARGISNULL(arg_of_source))
@@ -53,6 +64,7 @@ std::vector<Figure> evaluate(FunctionCallInfo fcinfo) {
     const Check check = [] { check_for_interrupts(); };
     return with_spi([&] {
         const TrainingQuery query = evaluation_query(fcinfo, options);
+        require_parts(*model, query);
         Evaluation evaluation(*model, options, {query.has_label, query.has_features, query.has_image_probabilities}, check);
         if (evaluation.has_gallery()) {
             TrainingColumns columns;

@@ -49,12 +49,6 @@ Evaluation::Evaluation(const Model &model, const EvaluationOptions &options, con
 
 void Evaluation::require_sense() const {
     const ModelConfig &config = model_.config();
-    if (inputs_.label && config.class_count == 0)
-        throw Error(ErrorKind::not_supported, "the model has no classes", "It was pre-trained on image features only.",
-                    "Leave the label out to evaluate the retrieval of places from images, or train with a label.");
-    if (inputs_.features && config.image_dim == 0)
-        throw Error(ErrorKind::not_supported, "the model has no image side", "It was trained on labels only.",
-                    "Leave features out, or give image_probabilities of a classifier of your own.");
     if (inputs_.image_probabilities && !inputs_.label)
         throw Error(ErrorKind::invalid_parameter, "image_probabilities are of no use without a label", {},
                     "Name the column of true labels with the argument label.");

@@ -26,7 +26,8 @@ struct EvaluationRow {
 
 class Evaluation {
 public:
-    // All must outlive the evaluation. Throws Error if the model lacks what the inputs are for, or there is nothing to evaluate.
+    // All must outlive the evaluation. The model has classes if there are labels, and an image side if there are features. Throws
+    // Error(invalid_parameter) if inputs or options are of no use.
     Evaluation(const Model &model, const EvaluationOptions &options, const EvaluationInputs &inputs, const Check &check);
 
     // Throws Error(invalid_data) for image probabilities that are all 0, which names the row.

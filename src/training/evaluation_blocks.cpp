@@ -119,7 +119,9 @@ int64_t number_of(const Face &face, const std::array<int64_t, 3> &lattice) {
 const char *to_string(BlockShape value) { return value == BlockShape::square ? "square" : "hexagon"; }
 
 BlockShape block_shape_from_string(const std::string &word) {
-    return word_to_enum(word, {BlockShape::square, BlockShape::hexagon}, "block_shape");
+    for (BlockShape shape : {BlockShape::square, BlockShape::hexagon})
+        if (word == to_string(shape)) return shape;
+    throw Error(ErrorKind::invalid_parameter, "spatial blocks have no shape \"" + word + "\"", {}, "Use one of: square, hexagon.");
 }
 
 SpatialBlocks::SpatialBlocks(BlockShape shape, double size) : shape_(shape), size_(size), subdivisions_(0) {

@@ -634,12 +634,7 @@ TEST(Evaluation, ErrorsNameTheRemedy) {
     ModelConfig config = small_config();
     config.class_count = 0;
     const Model without_classes = small_model(config);
-    expect_error(ErrorKind::not_supported, [&] { evaluate(without_classes, {true, false, false}); });
     EXPECT_NO_THROW(evaluate(without_classes, {false, true, false}));
-    config = small_config();
-    config.image_dim = 0;
-    const Model without_images = small_model(config);
-    expect_error(ErrorKind::not_supported, [&] { evaluate(without_images, {true, true, false}); });
     options.missing_locations = MissingLocations::image;
     expect_error(ErrorKind::invalid_parameter, [&] { evaluate(model, {true, false, false}); });
     options = {};
