@@ -68,10 +68,10 @@ objects = $(patsubst %.cpp,%.o,$(filter-out $(FOREIGN_KERNELS),$(sort $(wildcard
 ENCODER_OBJS := $(call objects,src/encoder/*.cpp)
 TRAINING_OBJS := $(call objects,src/training/*.cpp)
 POSTGRES_OBJS := $(call objects,src/postgres/*.cpp)
-# What csp_ext.so knows of training, free of LibTorch: the table of options, the store of features, and what there is to compute
-# on.
+# What csp_ext.so knows of training, free of LibTorch: the table of options, the store of features, what there is to compute
+# on, and evaluation.
 OPTIONS_OBJS := $(call objects,$(addprefix src/training/,options*.cpp feature_*.cpp checksum.cpp fitting_batch.cpp hardware.cpp \
-	cuda_driver.cpp))
+	cuda_driver.cpp evaluation*.cpp random.cpp))
 TORCH_OBJS := $(filter-out $(OPTIONS_OBJS),$(TRAINING_OBJS))
 ENCODER_TEST_OBJS := $(call objects,test/unit/encoder*.cpp)
 TRAINING_TEST_OBJS := $(call objects,test/unit/training*.cpp test/unit/host_device.cpp)
@@ -95,7 +95,7 @@ EXTRA_CLEAN = build csp_train.so $(wildcard src/*/*.o src/*/*.d bench/*.o bench/
 
 # In this order: each builds on the models and tables of those before.
 REGRESS = extension training_data train queries retrieval grids files science train_errors privileges bulk batch batch_modify \
-	batch_errors batch_explain batch_more devices streaming tune registry rights drop
+	batch_errors batch_explain batch_more devices streaming tune registry rights evaluation drop
 REGRESS_OPTS = --inputdir=test
 ISOLATION_SPECS := $(sort $(wildcard test/isolation/specs/*.spec))
 ifneq ($(ISOLATION_SPECS),)
@@ -158,7 +158,7 @@ $(ENCODER_TEST_OBJS) $(TRAINING_TEST_OBJS): private room_flags += -DCSP_TEST_DAT
 kernel_flags =
 src/encoder/kernel_%.o: private kernel_flags = -O3
 src/training/score_kernels.o src/training/row_kernels.o src/training/random.o: private kernel_flags = -O3 -fno-math-errno -fno-trapping-math
-src/training/feature_packing.o: private kernel_flags = -O3
+src/training/feature_packing.o src/training/evaluation_outcome.o: private kernel_flags = -O3
 ifeq ($(ARCHITECTURE),x86_64)
 src/encoder/kernel_avx2.o: private kernel_flags = -O3 -mavx2 -mfma
 src/encoder/kernel_avx512.o: private kernel_flags = -O3 -mavx512f -mavx512dq -mavx512bw -mavx512vl -mfma

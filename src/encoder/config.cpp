@@ -43,7 +43,8 @@ constexpr Name<Activation> activation_names[] = {{Activation::relu, "relu"},
 constexpr Name<ClassHead> class_head_names[] = {{ClassHead::sigmoid, "sigmoid"}, {ClassHead::softmax, "softmax"}};
 
 constexpr Name<ImageSide> image_side_names[] = {{ImageSide::image_projection, "image_projection"},
-                                              {ImageSide::location_decoder, "location_decoder"}};
+                                                {ImageSide::location_decoder, "location_decoder"},
+                                                {ImageSide::none, "none"}};
 
 template <typename Entry, std::size_t n>
 auto value_of(const Entry (&entries)[n], const char *what, const std::string &name) {
@@ -111,6 +112,17 @@ void validate_network(const ModelConfig &config) {
     require(!config.dates, "network diagonal has no place for dates", "Choose another network, for example ffn.");
 }
 
+void validate_fusion(const ModelConfig &config) {
+    require(!config.image_classifier || (config.image_dim > 0 && config.class_count > 0),
+            "an image classifier needs image features and classes", "Train it with features and a label.");
+    require(config.place_temperature >= 0.01 && config.place_temperature <= 100, "place_temperature is out of range",
+            "Choose a value from 0.01 to 100; 1 leaves the probabilities of a place as they are.");
+    require(config.image_temperature >= 0.01 && config.image_temperature <= 100, "image_temperature is out of range",
+            "Choose a value from 0.01 to 100; 1 leaves the probabilities of an image as they are.");
+    require(config.prior_strength >= 0 && config.prior_strength <= 10, "prior_strength is out of range",
+            "Choose a value from 0, which leaves the place out, to 10; 1 is the product rule.");
+}
+
 // ---- text --------------------------------------------------------------------------------
 
 // Not printf: its decimal point depends on the locale.
@@ -152,6 +164,15 @@ void read(const std::map<std::string, std::string> &metadata, const char *key, b
     value = text == "true";
 }
 
+struct ConfigNumber {
+    const char *key;
+    double ModelConfig::*field;
+};
+
+constexpr ConfigNumber fusion_numbers[] = {{"place_temperature", &ModelConfig::place_temperature},
+                                           {"image_temperature", &ModelConfig::image_temperature},
+                                           {"prior_strength", &ModelConfig::prior_strength}};
+
 ModelConfig parse(const std::map<std::string, std::string> &metadata) {
     ModelConfig config;
     config.position_encoding = text_of(metadata, "position_encoding");
@@ -187,6 +208,11 @@ ModelConfig parse(const std::map<std::string, std::string> &metadata) {
         config.image_side = image_side_from_string(text_of(metadata, "image_side"));
     if (metadata.count("user_count") > 0)
         read(metadata, "user_count", config.user_count);
+    if (metadata.count("image_classifier") > 0)
+        read(metadata, "image_classifier", config.image_classifier);
+    for (const auto &[key, field] : fusion_numbers)
+        if (metadata.count(key) > 0)
+            read(metadata, key, config.*field);
     return config;
 }
 
@@ -279,6 +305,7 @@ void validate(const ModelConfig &config) {
     require_range("image_dim", config.image_dim, 0, 65536);
     require_range("class_count", config.class_count, 0, 1000000);
     require_range("user_count", config.user_count, 0, 10000000);
+    validate_fusion(config);
 }
 
 std::map<std::string, std::string> config_to_metadata(const ModelConfig &config) {
@@ -316,6 +343,11 @@ std::map<std::string, std::string> config_to_metadata(const ModelConfig &config)
         metadata["image_side"] = to_string(config.image_side);
     if (config.user_count != 0)
         metadata["user_count"] = std::to_string(config.user_count);
+    if (config.image_classifier)
+        metadata["image_classifier"] = to_text(true);
+    for (const auto &[key, field] : fusion_numbers)
+        if (config.*field != ModelConfig().*field)
+            metadata[key] = to_text(config.*field);
     return metadata;
 }
 

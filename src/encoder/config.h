@@ -35,9 +35,11 @@ enum class ClassHead { sigmoid, softmax };
 struct Extent {
     double west = -180, east = 180, south = -90, north = 90;
 };
+
 // How places and images come to be comparable: images projected into the space of embeddings
-// (img_dec) or embeddings decoded into the space of image features (loc_dec).
-enum class ImageSide { image_projection, location_decoder };
+// (img_dec) or embeddings decoded into the space of image features (loc_dec). none: they are not, the model only
+// classifies images.
+enum class ImageSide { image_projection, location_decoder, none };
 
 struct ModelConfig {
     // Position encoding [spa_enc_type], by its canonical name: see position_encoding.h.
@@ -70,13 +72,22 @@ struct ModelConfig {
     bool activate_embedding = true;  // activation (and dropout) on the output layer, as published
     double dropout = 0.5;            // only training looks at it
 
-    int image_dim = 0;    // length of an image feature vector; 0: the model has no image side
+    int image_dim = 0;    // length of an image feature vector; 0: the model knows nothing of images
     ImageSide image_side = ImageSide::image_projection;
     int user_count = 0;   // observers of the user head, which only training looks at; 0: none
     int class_count = 0;  // 0: the model has no class head
     ClassHead class_head = ClassHead::sigmoid;
     bool class_bias = false;  // the published head is Linear without bias
+    bool image_classifier = false;  // classes of images too, by a softmax over a linear layer
+    // What the scores of the class head and of the image classifier are divided by before they become probabilities.
+    double place_temperature = 1, image_temperature = 1;
+    double prior_strength = 1;  // exponent of P(y | x) where it meets P(y | I)
 };
+
+// Whether places can be compared with images: csp_similarity can.
+inline bool compares_images(const ModelConfig &config) {
+    return config.image_dim > 0 && config.image_side != ImageSide::none;
+}
 
 const char *to_string(Activation value);
 const char *to_string(ClassHead value);
@@ -105,7 +116,7 @@ void set_position_encoding(ModelConfig &config, const std::string &name);
 void validate(const ModelConfig &config);
 
 // The configuration as flat key-value text, as it stands in the metadata of a model file;
-// doubles survive the round trip exactly. image_side and user_count stand there only if they
+// doubles survive the round trip exactly. image_side, user_count and what is about fusion stand there only if they
 // are not the default, as in models of before they were known. config_from_metadata throws Error(data_corrupted)
 // on another missing key or a malformed value.
 std::map<std::string, std::string> config_to_metadata(const ModelConfig &config);

@@ -1,6 +1,11 @@
 // The product rule.
 #include "fusion.h"
 
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
 #include "error.h"
 
 namespace csp {
@@ -22,6 +27,18 @@ double total_of_products(const float *a, const float *b, std::size_t n) {
     return sum;
 }
 
+constexpr double impossible = -std::numeric_limits<double>::infinity();
+
+// ln(image place^strength) of each class, where powers of what is next to 0 are not lost.
+std::vector<double> logarithms(const float *image, const float *place, double strength, std::size_t n) {
+    std::vector<double> values(n);
+    for (std::size_t i = 0; i < n; ++i)
+        values[i] = image[i] > 0 && place[i] > 0
+                        ? std::log(static_cast<double>(image[i])) + strength * std::log(static_cast<double>(place[i]))
+                        : impossible;
+    return values;
+}
+
 }  // namespace
 
 void fuse(const float *image, const float *place, std::size_t n, float *out) {
@@ -30,6 +47,32 @@ void fuse(const float *image, const float *place, std::size_t n, float *out) {
             out[i] = static_cast<float>(static_cast<double>(image[i]) * place[i] / sum);
         return;
     }
+    image_alone(image, n, out);
+}
+
+void fuse(const float *image, const float *place, double strength, std::size_t n, float *out) {
+    if (strength == 1)
+        return fuse(image, place, n, out);
+    if (strength == 0)
+        return image_alone(image, n, out);
+    std::vector<double> values = logarithms(image, place, strength, n);
+    const double largest = n > 0 ? *std::max_element(values.begin(), values.end()) : impossible;
+    if (largest == impossible)
+        return image_alone(image, n, out);
+    double sum = 0;
+    for (double &value : values)
+        sum += value = std::exp(value - largest);
+    for (std::size_t i = 0; i < n; ++i)
+        out[i] = static_cast<float>(values[i] / sum);
+}
+
+void place_alone(const float *place, std::size_t n, float *out) {
+    const double sum = total(place, n);
+    for (std::size_t i = 0; i < n; ++i)
+        out[i] = static_cast<float>(sum > 0 ? place[i] / sum : 1.0 / static_cast<double>(n));
+}
+
+void image_alone(const float *image, std::size_t n, float *out) {
     const double sum = total(image, n);
     if (!(sum > 0))
         throw Error(ErrorKind::invalid_data, "image probabilities are all zero", {},

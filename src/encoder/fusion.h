@@ -11,4 +11,13 @@ namespace csp {
 // Error(invalid_data) if all of `image` is 0.
 void fuse(const float *image, const float *place, std::size_t n, float *out);
 
+// The same with place to the power of `strength`, at least 0: how far the place is believed. 0 leaves it out, 1 is the
+// product rule itself.
+void fuse(const float *image, const float *place, double strength, std::size_t n, float *out);
+
+// Where one of the two is missing: the other alone, scaled to add up to 1. Of a place that gives no class a chance all are
+// equal; an image that does so is Error(invalid_data), as above.
+void image_alone(const float *image, std::size_t n, float *out);
+void place_alone(const float *place, std::size_t n, float *out);
+
 }  // namespace csp

@@ -7,6 +7,7 @@
 #include <optional>
 #include <unordered_map>
 
+#include "fusion.h"
 #include "linear.h"
 #include "location_encoder.h"
 #include "room_face.h"
@@ -18,9 +19,16 @@ namespace {
 
 const char *const format_key = "csp_ext.format";
 const char *const format_version = "1";
+// Of models that an earlier library would answer wrongly from: it does not know the temperatures.
+const char *const fusion_format_version = "2";
 const char *const labels_key = "labels";
 
 constexpr Epilogue linear_only = {false, Activation::relu};
+
+bool is_about_fusion(const ModelConfig &config) {
+    return config.image_classifier || config.place_temperature != 1 || config.image_temperature != 1 ||
+           config.prior_strength != 1;
+}
 
 std::string write_labels(const std::vector<std::string> &labels) {
     return nlohmann::json(labels).dump();
@@ -56,13 +64,27 @@ std::vector<std::string> read_labels(const std::map<std::string, std::string> &m
     return std::move(reader.labels);
 }
 
-// Class scores or image projection: weight (out, in) and an optional bias, or nothing.
+Tensor divided(Tensor tensor, double divisor, const std::string &name) {
+    for (float &value : tensor.values) {
+        value = static_cast<float>(value / divisor);
+        if (!std::isfinite(value))
+            throw Error(ErrorKind::data_corrupted, "tensor \"" + name + "\" is too large for its temperature");
+    }
+    return tensor;
+}
+
+// Class scores or image projection: weight (out, in) and an optional bias, or nothing. All of it is divided by
+// `temperature`, which then has neither to be thought of again nor costs a query anything.
 std::optional<Linear> make_linear(const Kernels &kernels, const TensorMap &tensors, const std::string &name, int out,
-                                  int in, bool bias) {
+                                  int in, bool bias, double temperature = 1) {
     if (in == 0 || out == 0)
         return std::nullopt;
     const Tensor &weight = require_tensor(tensors, name + ".weight", {out, in});
-    return Linear(kernels, weight, bias ? &require_tensor(tensors, name + ".bias", {out}) : nullptr);
+    const Tensor *offsets = bias ? &require_tensor(tensors, name + ".bias", {out}) : nullptr;
+    if (temperature == 1)
+        return Linear(kernels, weight, offsets);
+    const Tensor scaled_offsets = offsets ? divided(*offsets, temperature, name) : Tensor();
+    return Linear(kernels, divided(weight, temperature, name), offsets ? &scaled_offsets : nullptr);
 }
 
 float cosine_of(const Kernels &kernels, const float *a, const float *b, std::size_t n) {
@@ -86,11 +108,20 @@ struct Model::Parts {
           labels(std::move(class_labels)),
           encoder(config, tensors, kernels),
           class_head(make_linear(kernels, tensors, "class_emb", config.class_count, config.embedding_dim,
-                                 config.class_bias)),
-          image_side(decodes_locations()
-                         ? make_linear(kernels, tensors, "loc_dec", config.image_dim, config.embedding_dim, true)
-                         : make_linear(kernels, tensors, "img_dec", config.embedding_dim, config.image_dim, true)) {
+                                 config.class_bias, config.place_temperature)),
+          image_side(make_image_side(tensors)) {
+        if (config.image_classifier)
+            image_classifier = make_linear(kernels, tensors, "image_class", config.class_count, config.image_dim, true,
+                                           config.image_temperature);
         index_labels();
+    }
+
+    std::optional<Linear> make_image_side(const TensorMap &tensors) const {
+        if (!compares_images(config))
+            return std::nullopt;
+        return decodes_locations()
+                   ? make_linear(kernels, tensors, "loc_dec", config.image_dim, config.embedding_dim, true)
+                   : make_linear(kernels, tensors, "img_dec", config.embedding_dim, config.image_dim, true);
     }
 
     void index_labels() {
@@ -117,6 +148,13 @@ struct Model::Parts {
             throw Error(ErrorKind::not_supported, "model has no image side", {},
                         "Train it with image features to compare places with images.");
         return *image_side;
+    }
+
+    const Linear &require_image_classifier() const {
+        if (!image_classifier)
+            throw Error(ErrorKind::not_supported, "model has no image classifier", {},
+                        "Train it with the option image_classifier, with features and a label.");
+        return *image_classifier;
     }
 
     const Linear &require_image_projection() const {
@@ -191,6 +229,7 @@ struct Model::Parts {
     LocationEncoder encoder;
     std::optional<Linear> class_head;
     std::optional<Linear> image_side;  // image projection or location decoder
+    std::optional<Linear> image_classifier;
 };
 
 Model::Model(ModelConfig config, std::vector<std::string> labels, const TensorMap &tensors)
@@ -224,7 +263,7 @@ int Model::class_index(const std::string &label) const {
 
 std::size_t Model::memory() const {
     std::size_t bytes = sizeof(Parts) + parts_->encoder.memory();
-    for (const auto *linear : {&parts_->class_head, &parts_->image_side})
+    for (const auto *linear : {&parts_->class_head, &parts_->image_side, &parts_->image_classifier})
         bytes += *linear ? (*linear)->memory() : 0;
     // A label is held twice, in the list and in the index, whose nodes have a few words more.
     for (const std::string &label : parts_->labels)
@@ -254,6 +293,16 @@ void Model::embed_image(const float *features, std::size_t n, float *out, std::s
 
 void Model::embed_image(const float *features, std::size_t n, float *out) const {
     embed_image(features, n, out, parts_->encoder.embedding_dim());
+}
+
+void Model::predict_features(const float *embeddings, std::size_t n, float *out) const {
+    at_room_face([&] {
+        const Linear &layer = parts_->require_image_side();
+        if (!parts_->decodes_locations())
+            throw Error(ErrorKind::not_supported, "model has no location decoder", {},
+                        "Train it with objective l2_regression, or embed images with csp_embed_image.");
+        layer.apply_tall(embeddings, layer.in(), n, linear_only, out, layer.out());
+    });
 }
 
 void Model::similarities(const float *embeddings, std::size_t stride, const float *features, std::size_t n,
@@ -318,6 +367,26 @@ float Model::probability(const float *embedding, int class_index) const {
     return result;
 }
 
+void Model::image_probabilities(const float *features, std::size_t n, float *out, std::size_t out_stride) const {
+    at_room_face([&] {
+        const Linear &layer = parts_->require_image_classifier();
+        parts_->for_each_pass(layer, n, [&](std::size_t first, std::size_t rows) {
+            float *scores = out + first * out_stride;
+            layer.apply_tall(features + first * layer.in(), layer.in(), rows, linear_only, scores, out_stride);
+            parts_->softmax_rows(scores, out_stride, rows);
+        });
+    });
+}
+
+void Model::fuse(const float *image_probabilities, const float *place_probabilities, std::size_t n, float *out) const {
+    at_room_face([&] {
+        const auto classes = parts_->require_class_head().out();
+        for (std::size_t row = 0; row < n; ++row)
+            csp::fuse(image_probabilities + row * classes, place_probabilities + row * classes,
+                      parts_->config.prior_strength, classes, out + row * classes);
+    });
+}
+
 bool is_model_file(const ModelFile &file) {
     return file.metadata.count(format_key) > 0;
 }
@@ -328,9 +397,10 @@ ModelContents read_model(ModelFile file) {
         if (format == file.metadata.end())
             throw Error(ErrorKind::data_corrupted, "file is not a csp_ext model",
                         "Its metadata has no \"csp_ext.format\".");
-        if (format->second != format_version)
+        if (format->second != format_version && format->second != fusion_format_version)
             throw Error(ErrorKind::not_supported, "model file has an unknown format version",
-                        "It is \"" + format->second + "\", this library reads \"" + format_version + "\".",
+                        "It is \"" + format->second + "\", this library reads \"" + format_version + "\" and \"" +
+                            fusion_format_version + "\".",
                         "Update csp_ext to a version that knows it.");
         return ModelContents{config_from_metadata(file.metadata), read_labels(file.metadata), std::move(file.tensors)};
     });
@@ -341,7 +411,7 @@ std::string write_model(const ModelConfig &config, const std::vector<std::string
         ModelFile file;
         file.tensors = tensors;
         file.metadata = config_to_metadata(config);
-        file.metadata[format_key] = format_version;
+        file.metadata[format_key] = is_about_fusion(config) ? fusion_format_version : format_version;
         file.metadata[labels_key] = write_labels(labels);
         return write_safetensors(file);
     });

@@ -31,7 +31,7 @@ public:
     // another shape, or holds NaN or infinity. Tensor names are the published ones:
     // spa_enc.ffn.layers.<i>.linear.{weight,bias}, .layernorm.{weight,bias},
     // class_emb.weight (C, D) [class_emb.bias (C)], img_dec.{weight (D, Dimg), bias (D)} or
-    // loc_dec.{weight (Dimg, D), bias (Dimg)}. Other tensors are left alone: a model file also
+    // loc_dec.{weight (Dimg, D), bias (Dimg)}; and image_class.{weight (C, Dimg), bias (C)}. Other tensors are left alone: a model file also
     // keeps what only training looks at.
     Model(ModelConfig config, std::vector<std::string> labels, const TensorMap &tensors);
     // The same on kernels of the caller's choice, for tests and measurements.
@@ -64,6 +64,10 @@ public:
     void embed_image(const float *features, std::size_t n, float *out, std::size_t out_stride) const;
     void embed_image(const float *features, std::size_t n, float *out) const;
 
+    // The image features that a location decoder expects at a place: embeddings (n, D) dense; out (n, image_dim) dense. Throws
+    // Error(not_supported) for a model without a location decoder.
+    void predict_features(const float *embeddings, std::size_t n, float *out) const;
+
     // How well an image goes with a place, -1 to 1: the cosine of the embedding (D) and W f(I),
     // or of the features that the location decoder makes of the embedding and the image's own.
     // n pairs: features (n, image_dim) dense; out (n). Throws Error(not_supported) without an image side.
@@ -82,6 +86,14 @@ public:
     // Throws Error(undefined_object) for a class that the model does not have.
     void probability(const float *embeddings, std::size_t stride, const int *classes, std::size_t n, float *out) const;
     float probability(const float *embedding, int class_index) const;
+
+    // P(y | I) of all classes by the image classifier: features (n, image_dim) dense; out n rows of C. Throws
+    // Error(not_supported) without one.
+    void image_probabilities(const float *features, std::size_t n, float *out, std::size_t out_stride) const;
+
+    // P(y | I, x) of all classes, in proportion to P(y | I) times P(y | x) to the power of prior_strength: n dense rows of
+    // C, out may be one of them. See fuse() in fusion.h.
+    void fuse(const float *image_probabilities, const float *place_probabilities, std::size_t n, float *out) const;
 
 private:
     struct Parts;

@@ -219,11 +219,11 @@ void BatchCall::take_operands(ExprContext *context, int row, const Model &model,
             return;
         case CallKind::probability: return take_class(context, row, model, operands, index);
         case CallKind::embed_image:
-            if (config.image_dim == 0 || decodes_locations)
+            if (!compares_images(config) || decodes_locations)
                 leave_to_function();
             return take_features(context, row, config.image_dim, operands, index);
         case CallKind::similarity:
-            if (config.image_dim == 0)
+            if (!compares_images(config))
                 leave_to_function();
             return take_features(context, row, config.image_dim, operands, index);
         case CallKind::fuse:

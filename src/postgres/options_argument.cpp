@@ -35,13 +35,12 @@ JsonScalar json_scalar(const JsonbValue &value) {
 
 }  // namespace
 
-std::vector<OptionValue> options_argument(FunctionCallInfo fcinfo, int argument) {
+std::vector<OptionValue> options_argument(FunctionCallInfo fcinfo, int argument, const char *hint) {
     if (PG_ARGISNULL(argument))
         return {};
     Jsonb *jsonb = server_call([&] { return PG_GETARG_JSONB_P(argument); });
     if (!JB_ROOT_IS_OBJECT(jsonb))
-        throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "options must be a JSON object", {},
-                       "For example '{\"epochs\": 20}'. csp_options() lists all options.");
+        throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "options must be a JSON object", {}, hint);
     JsonbIterator *iterator = server_call([&] { return JsonbIteratorInit(&jsonb->root); });
     JsonbValue value;
     std::string name;

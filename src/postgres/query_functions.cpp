@@ -59,7 +59,7 @@ void require_class_head(const Model &model) {
 }
 
 void require_image_side(const Model &model) {
-    if (model.config().image_dim == 0)
+    if (!compares_images(model.config()))
         throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "the model has no image side",
                        "It was trained on labels only.",
                        "Train with the argument features => 'column' to compare places with images.");

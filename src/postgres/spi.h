@@ -62,6 +62,38 @@ auto with_spi(Body &&body) -> decltype(body()) {
     }
 }
 
+// Executes a SELECT under the active snapshot with a cursor, between SPI_connect and SPI_finish. row(tuple, descriptor) is called for
+// every row, in a memory context that is emptied after each slice of so many rows, and after_slice() then.
+template <typename Row, typename AfterSlice>
+void spi_scan(const std::string &sql, long slice_rows, Row &&row, AfterSlice &&after_slice) {
+    Portal portal = server_call([&] {
+        SPIPlanPtr plan = SPI_prepare_cursor(sql.c_str(), 0, nullptr, CURSOR_OPT_NO_SCROLL);
+        if (plan == nullptr)
+            elog(ERROR, "SPI_prepare_cursor failed: %s", SPI_result_code_string(SPI_result));
+        return SPI_cursor_open(nullptr, plan, nullptr, nullptr, true);
+    });
+    MemoryContext slice_context =
+        server_call([] { return AllocSetContextCreate(CurrentMemoryContext, "csp rows", ALLOCSET_DEFAULT_SIZES); });
+    for (;;) {
+        server_call([&] { SPI_cursor_fetch(portal, true, slice_rows); });
+        if (SPI_processed == 0)
+            break;
+        MemoryContext previous = MemoryContextSwitchTo(slice_context);
+        for (uint64 i = 0; i < SPI_processed; ++i)
+            row(SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
+        MemoryContextSwitchTo(previous);
+        after_slice();
+        server_call([&] {
+            SPI_freetuptable(SPI_tuptable);
+            MemoryContextReset(slice_context);
+        });
+    }
+    server_call([&] {
+        SPI_cursor_close(portal);
+        MemoryContextDelete(slice_context);
+    });
+}
+
 // While it lives, the current user is the owner of the extension's tables: for rows that
 // users may see but not write. Nothing that a user wrote may run meanwhile: no functions,
 // operators or casts of his. Throws where the catalogue is not of the library's version.

@@ -206,30 +206,12 @@ void draw_validation(TrainingRows &rows, const TrainingOptions &options) {
 }
 
 void read_all(const TrainingQuery &query, Reader &reader) {
-    Portal portal = server_call([&] {
-        SPIPlanPtr plan = SPI_prepare_cursor(query.sql.c_str(), 0, nullptr, CURSOR_OPT_NO_SCROLL);
-        if (plan == nullptr)
-            elog(ERROR, "SPI_prepare_cursor failed: %s", SPI_result_code_string(SPI_result));
-        return SPI_cursor_open(nullptr, plan, nullptr, nullptr, true);
-    });
-    MemoryContext slice_context =
-        server_call([] { return AllocSetContextCreate(CurrentMemoryContext, "csp training rows", ALLOCSET_DEFAULT_SIZES); });
-    for (;;) {
-        server_call([&] { SPI_cursor_fetch(portal, true, rows_per_fetch); });
-        if (SPI_processed == 0)
-            break;
-        MemoryContext previous = MemoryContextSwitchTo(slice_context);
-        for (uint64 i = 0; i < SPI_processed; ++i)
-            reader.add(SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
-        MemoryContextSwitchTo(previous);
-        reader.limit_memory();
-        server_call([&] {
-            SPI_freetuptable(SPI_tuptable);
-            MemoryContextReset(slice_context);
+    spi_scan(
+        query.sql, rows_per_fetch, [&](HeapTuple tuple, TupleDesc descriptor) { reader.add(tuple, descriptor); },
+        [&] {
+            reader.limit_memory();
+            check_for_worker_interrupts();
         });
-        check_for_worker_interrupts();
-    }
-    server_call([&] { SPI_cursor_close(portal); });
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// From names of tables and columns to the query that a training worker reads.
+// From names of tables and columns to the query that is read.
 #include "training_source.h"
 
 #include "geometry.h"
@@ -166,7 +166,7 @@ Column location_column(const std::vector<Column> &columns, const std::string &na
 }
 
 // Text columns are left out on purpose: their cast to real[] would fail late, row by row.
-void require_feature_type(const Column &column) {
+void require_array_type(const Column &column, const char *what) {
     CoercionPathType path = server_call([&] {
         Oid function;
         return column.type == FLOAT4ARRAYOID
@@ -176,9 +176,13 @@ void require_feature_type(const Column &column) {
     if (path == COERCION_PATH_NONE || path == COERCION_PATH_COERCEVIAIO)
         throw SqlError(ERRCODE_DATATYPE_MISMATCH,
                        "column \"" + column.name + "\" is of type " + type_name(column.type) +
-                           ", but features must be of type real[] or have a cast to it",
+                           ", but " + what + " must be of type real[] or have a cast to it",
                        {}, "Arrays of numbers and pgvector's vector and halfvec will do.");
 }
+
+void require_feature_type(const Column &column) { require_array_type(column, "features"); }
+
+void require_probabilities_type(const Column &column) { require_array_type(column, "image_probabilities"); }
 
 void require_date_type(const Column &column) {
     if (column.type != DATEOID && column.type != TIMESTAMPOID && column.type != TIMESTAMPTZOID)
@@ -214,6 +218,7 @@ TrainingQuery resolve_training_query(const std::string &source, const TrainingCo
     query.has_label = !names.label.empty();
     query.has_date = !names.observed_at.empty();
     query.has_observer = !names.observer.empty();
+    query.has_image_probabilities = !names.image_probabilities.empty();
     auto output = [&](const std::string &name, const char *role, void (*require)(const Column &), const char *type) {
         if (name.empty())
             return std::string(", NULL::") + type;
@@ -227,6 +232,7 @@ TrainingQuery resolve_training_query(const std::string &source, const TrainingCo
     query.sql += output(names.label, "Argument label", nullptr, "pg_catalog.text");
     query.sql += output(names.observed_at, "Option observed_at", require_date_type, "pg_catalog.timestamptz");
     query.sql += output(names.observer, "Option observer", nullptr, "pg_catalog.text");
+    query.sql += output(names.image_probabilities, "Argument image_probabilities", require_probabilities_type, "pg_catalog.float4[]");
     query.sql += " FROM " + from;
     check_privileges(query.sql);
     return query;

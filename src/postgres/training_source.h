@@ -1,4 +1,4 @@
-// Where training rows come from: a table, a view or a SELECT, and three of its columns.
+// Where rows to train on or to evaluate come from: a table, a view or a SELECT, and some of its columns.
 #pragma once
 
 #include "pg.h"
@@ -6,18 +6,20 @@
 namespace csp::server {
 
 // A query whose rows are (location geometry or geography, features real[], label text, observed_at timestamptz,
-// observer text).
+// observer text, image_probabilities real[]).
 struct TrainingQuery {
     std::string sql;
     bool has_features = false;
     bool has_label = false;
     bool has_date = false;
     bool has_observer = false;
+    bool has_image_probabilities = false;
 };
 
 // The columns of the source; empty for none.
 struct TrainingColumns {
     std::string location, features, label, observed_at, observer;
+    std::string image_probabilities = {};  // an evaluation's
 };
 
 // Checks source and columns as the current user and composes the query; no row is read, no

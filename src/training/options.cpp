@@ -3,95 +3,24 @@
 #include "options.h"
 
 #include <algorithm>
-#include <charconv>
-#include <cmath>
 #include <cstdio>
-#include <optional>
-#include <variant>
 
 #include "../encoder/error.h"
 #include "../encoder/position_encoding.h"
+#include "options_table.h"
 
 namespace csp {
 namespace {
 
 using Options = TrainingOptions;
 
-struct IntegerField {
-    int &(*field)(Options &);
-    int low, high;
-};
-
-struct SeedField {
-    int64_t &(*field)(Options &);
-};
-
-struct NumberField {
-    double &(*field)(Options &);
-    double low, high;
-    bool low_excluded = false;
-};
-
-struct BooleanField {
-    bool &(*field)(Options &);
-};
-
-// A word: parse throws Error(invalid_parameter or undefined_object) for one it does not know.
-struct WordField {
-    std::string (*words)();
-    std::string (*get)(const Options &);
-    void (*parse)(Options &, const std::string &);
-};
-
-struct Option {
-    const char *name;
-    const char *published_names;  // comma-separated, the first is shown
-    std::variant<IntegerField, SeedField, NumberField, BooleanField, WordField> field;
-    const char *description;
-};
-
-template <class... Cases>
-struct Overload : Cases... {
-    using Cases::operator()...;
-};
-template <class... Cases>
-Overload(Cases...) -> Overload<Cases...>;
-
-std::string join(const std::vector<std::string> &words) {
-    std::string text;
-    for (const std::string &word : words) text += (text.empty() ? "" : ", ") + word;
-    return text;
-}
-
-std::vector<std::string> split(const std::string &words) {
-    std::vector<std::string> parts;
-    for (std::size_t begin = 0; begin < words.size();) {
-        const std::size_t end = std::min(words.find(", ", begin), words.size());
-        parts.push_back(words.substr(begin, end - begin));
-        begin = end + 2;
-    }
-    return parts;
-}
-
-// The shortest decimal that reads back as the same double.
-std::string number_text(double value) {
-    char text[32];
-    const auto end = std::to_chars(text, text + sizeof text, value).ptr;
-    return std::string(text, end);
-}
-
-// An enumeration with a to_string, by its words.
-template <class Enum>
-Enum word_to_enum(const std::string &word, std::initializer_list<Enum> values, const char *option) {
-    std::vector<std::string> words;
-    for (Enum value : values) {
-        if (word == to_string(value)) return value;
-        words.push_back(to_string(value));
-    }
-    throw Error(ErrorKind::invalid_parameter,
-                "invalid value for option \"" + std::string(option) + "\": \"" + word + "\"", {},
-                "Use one of: " + join(words) + ".");
-}
+using Table = OptionTable<Options>;
+using IntegerField = Table::IntegerField;
+using SeedField = Table::SeedField;
+using NumberField = Table::NumberField;
+using BooleanField = Table::BooleanField;
+using WordField = Table::WordField;
+using Option = Table::Option;
 
 // A published word also leaves out the terms that its objective lacks.
 void parse_objective(Options &options, const std::string &word) {
@@ -147,17 +76,6 @@ void parse_shuffle(Options &options, const std::string &word) {
     options.shuffle = word_to_enum(word, {Shuffle::automatic, Shuffle::full, Shuffle::windows}, "shuffle");
 }
 
-constexpr std::size_t longest_column_name = 63;  // PostgreSQL's NAMEDATALEN - 1
-
-std::string column_name_range() { return "a column's name of up to " + std::to_string(longest_column_name) + " bytes"; }
-
-std::string checked_column_name(const std::string &name, const char *option) {
-    if (name.size() <= longest_column_name) return name;
-    throw Error(ErrorKind::invalid_parameter,
-                "invalid value for option \"" + std::string(option) + "\": \"" + name + "\"",
-                "It has " + std::to_string(name.size()) + " bytes.", "Give " + column_name_range() + ".");
-}
-
 bool is_cuda_ordinal(const std::string &device) {
     return device.rfind("cuda:", 0) == 0 && device.size() > 5 && device.size() <= 7 &&
            std::all_of(device.begin() + 5, device.end(), [](char c) { return c >= '0' && c <= '9'; });
@@ -173,8 +91,8 @@ void parse_device(Options &options, const std::string &word) {
 
 #define FIELD(type, member) [](Options &o) -> type & { return o.member; }
 
-const std::vector<Option> &table() {
-    static const std::vector<Option> options = {
+const Table &table() {
+    static const Table options = {{
         // Architecture.
         {"position_encoding", "spa_enc_type, spa_enc",
          WordField{[] { return join(position_encoding_names()); },
@@ -375,140 +293,11 @@ const std::vector<Option> &table() {
                    [](const Options &o) { return std::string(to_string(o.shuffle)); }, parse_shuffle},
          "order of an epoch's rows: wholly random (full), or random within windows of randomly chosen blocks of "
          "neighbouring rows, which a disk reads faster (windows); auto: windows from 8 GB of features on"},
-    };
+    }};
     return options;
 }
 
 #undef FIELD
-
-std::size_t edit_distance(const std::string &a, const std::string &b) {
-    std::vector<std::size_t> row(b.size() + 1);
-    for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-    for (std::size_t i = 1; i <= a.size(); ++i) {
-        std::size_t diagonal = row[0];
-        row[0] = i;
-        for (std::size_t j = 1; j <= b.size(); ++j) {
-            const std::size_t replaced = diagonal + (a[i - 1] != b[j - 1]);
-            diagonal = row[j];
-            row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
-        }
-    }
-    return row[b.size()];
-}
-
-[[noreturn]] void throw_unknown_option(const std::string &name) {
-    std::vector<std::string> names, near;
-    for (const Option &option : table()) {
-        names.push_back(option.name);
-        for (const std::string &candidate : split(option.name + std::string(", ") + option.published_names)) {
-            const bool part = name.size() >= 3 && candidate.find(name) != std::string::npos;
-            const bool close = edit_distance(name, candidate) <= std::max<std::size_t>(2, candidate.size() / 4);
-            if ((part || close) && (near.empty() || near.back() != option.name)) near.push_back(option.name);
-        }
-    }
-    throw Error(ErrorKind::undefined_object, "option \"" + name + "\" does not exist",
-                "Known options are: " + join(names) + ".", near.empty() ? "" : "Perhaps you meant " + join(near) + ".");
-}
-
-const Option &find_option(const std::string &name) {
-    for (const Option &option : table()) {
-        if (name == option.name) return option;
-        for (const std::string &published : split(option.published_names)) {
-            if (name == published) return option;
-        }
-    }
-    throw_unknown_option(name);
-}
-
-std::string type_text(const Option &option) {
-    return std::visit(
-        Overload{[](const IntegerField &) { return "integer"; }, [](const SeedField &) { return "integer"; },
-                 [](const NumberField &) { return "number"; }, [](const BooleanField &) { return "boolean"; },
-                 [](const WordField &) { return "text"; }},
-        option.field);
-}
-
-std::string range_text(const Option &option) {
-    return std::visit(
-        Overload{[](const IntegerField &f) { return std::to_string(f.low) + " to " + std::to_string(f.high); },
-                 [](const SeedField &) { return std::string("any 64-bit integer"); },
-                 [](const NumberField &f) {
-                     return (f.low_excluded ? "above " : "") + number_text(f.low) + " to " + number_text(f.high);
-                 },
-                 [](const BooleanField &) { return std::string("true, false"); },
-                 [](const WordField &f) { return f.words(); }},
-        option.field);
-}
-
-// The value as text: of a word without quotes.
-std::string value_text(const Option &option, const Options &options) {
-    Options &fields = const_cast<Options &>(options);  // the accessors serve reading and writing; here they only read
-    return std::visit(Overload{[&](const IntegerField &f) { return std::to_string(f.field(fields)); },
-                               [&](const SeedField &f) { return std::to_string(f.field(fields)); },
-                               [&](const NumberField &f) { return number_text(f.field(fields)); },
-                               [&](const BooleanField &f) { return std::string(f.field(fields) ? "true" : "false"); },
-                               [&](const WordField &f) { return f.get(options); }},
-                      option.field);
-}
-
-[[noreturn]] void throw_out_of_range(const Option &option, const std::string &value) {
-    throw Error(ErrorKind::invalid_parameter, "value " + value + " is out of range for option \"" + option.name + "\"",
-                "The range is " + range_text(option) + ".");
-}
-
-[[noreturn]] void throw_wrong_kind(const Option &option, const std::string &value) {
-    throw Error(ErrorKind::invalid_parameter,
-                "invalid value for option \"" + std::string(option.name) + "\": \"" + value + "\"",
-                "The option takes a JSON " + std::string(type_text(option) == "text" ? "string" : type_text(option)) +
-                    ": " + range_text(option) + ".");
-}
-
-template <class Number>
-std::optional<Number> parse(const std::string &text) {
-    Number value{};
-    const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (status != std::errc() || end != text.data() + text.size()) return std::nullopt;
-    return value;
-}
-
-// JSON allows 1e3 and 128.0 for an integer.
-int64_t parse_integer(const Option &option, const std::string &text) {
-    if (const auto integer = parse<int64_t>(text)) return *integer;
-    const auto number = parse<double>(text);
-    if (!number || !std::isfinite(*number) || *number != std::floor(*number)) throw_wrong_kind(option, text);
-    constexpr double exact = 9007199254740992.0;  // 2^53: beyond it a double skips integers
-    if (std::abs(*number) > exact) throw_out_of_range(option, text);
-    return static_cast<int64_t>(*number);
-}
-
-double parse_number(const Option &option, const std::string &text) {
-    const auto number = parse<double>(text);
-    if (!number || !std::isfinite(*number)) throw_wrong_kind(option, text);
-    return *number;
-}
-
-void set_integer(Options &options, const Option &option, const IntegerField &f, const std::string &value) {
-    const int64_t integer = parse_integer(option, value);
-    if (integer < f.low || integer > f.high) throw_out_of_range(option, value);
-    f.field(options) = static_cast<int>(integer);
-}
-
-void set_number(Options &options, const Option &option, const NumberField &f, const std::string &value) {
-    const double number = parse_number(option, value);
-    if (number < f.low || number > f.high || (f.low_excluded && number == f.low)) throw_out_of_range(option, value);
-    f.field(options) = number;
-}
-
-void set_boolean(Options &options, const Option &option, const BooleanField &f, const std::string &value) {
-    if (value != "true" && value != "false") throw_wrong_kind(option, value);
-    f.field(options) = value == "true";
-}
-
-OptionKind kind_of(const Option &option) {
-    if (std::holds_alternative<BooleanField>(option.field)) return OptionKind::boolean;
-    if (std::holds_alternative<WordField>(option.field)) return OptionKind::text;
-    return OptionKind::number;
-}
 
 std::string quoted(const std::string &text) {
     std::string json = "\"";
@@ -603,43 +392,40 @@ namespace {
 OptionDescription describe(const Option &option) {
     static const TrainingOptions defaults;
     const std::vector<std::string> published = split(option.published_names);
-    return {option.name,        published.empty() ? "" : published.front(), type_text(option), value_text(option, defaults),
-            range_text(option), option.description};
+    return {option.name,
+            published.empty() ? "" : published.front(),
+            Table::type_text(option),
+            Table::value_text(option, defaults),
+            Table::range_text(option),
+            option.description};
 }
 
 }  // namespace
 
 std::vector<OptionDescription> describe_options() {
     std::vector<OptionDescription> descriptions;
-    for (const Option &option : table()) descriptions.push_back(describe(option));
+    for (const Option &option : table().options) descriptions.push_back(describe(option));
     return descriptions;
 }
 
-OptionDescription describe_option(const std::string &name) { return describe(find_option(name)); }
+OptionDescription describe_option(const std::string &name) { return describe(table().find(name)); }
 
 void set_option(TrainingOptions &options, const std::string &name, OptionKind kind, const std::string &value) {
-    const Option &option = find_option(name);
-    if (kind != kind_of(option)) throw_wrong_kind(option, value);
-    std::visit(Overload{[&](const IntegerField &f) { set_integer(options, option, f, value); },
-                        [&](const SeedField &f) { f.field(options) = parse_integer(option, value); },
-                        [&](const NumberField &f) { set_number(options, option, f, value); },
-                        [&](const BooleanField &f) { set_boolean(options, option, f, value); },
-                        [&](const WordField &f) { f.parse(options, value); }},
-               option.field);
+    table().set(options, name, kind, value);
 }
 
 void set_options(TrainingOptions &options, const std::vector<OptionValue> &values) {
-    const Option *encoding = &find_option("position_encoding");
-    const Option *objective = &find_option("objective");
-    const Option *epochs = &find_option("epochs");
+    const Option *encoding = &table().find("position_encoding");
+    const Option *objective = &table().find("objective");
+    const Option *epochs = &table().find("epochs");
     auto brings_defaults = [&](const OptionValue &value) {
-        const Option *option = &find_option(value.name);
+        const Option *option = &table().find(value.name);
         return option == encoding || option == objective || option == epochs;
     };
     for (const OptionValue &value : values) {
         if (!brings_defaults(value)) continue;
         set_option(options, value.name, value.kind, value.text);
-        if (&find_option(value.name) == epochs) options.min_steps = 0;
+        if (&table().find(value.name) == epochs) options.min_steps = 0;
     }
     for (const OptionValue &value : values)
         if (!brings_defaults(value)) set_option(options, value.name, value.kind, value.text);
@@ -647,9 +433,9 @@ void set_options(TrainingOptions &options, const std::vector<OptionValue> &value
 
 std::vector<std::pair<std::string, std::string>> list_options(const TrainingOptions &options) {
     std::vector<std::pair<std::string, std::string>> list;
-    for (const Option &option : table()) {
-        const std::string value = value_text(option, options);
-        list.emplace_back(option.name, kind_of(option) == OptionKind::text ? quoted(value) : value);
+    for (const Option &option : table().options) {
+        const std::string value = Table::value_text(option, options);
+        list.emplace_back(option.name, Table::kind_of(option) == OptionKind::text ? quoted(value) : value);
     }
     return list;
 }
