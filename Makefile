@@ -88,14 +88,14 @@ ALL_OBJS := $(ENCODER_OBJS) $(TRAINING_OBJS) $(POSTGRES_OBJS) $(ENCODER_TEST_OBJ
 INSTALL_SCRIPT_SQL := $(EXTENSION)--$(EXTVERSION).sql
 MODULE_big = csp_ext
 OBJS = $(POSTGRES_OBJS) $(ENCODER_OBJS) $(OPTIONS_OBJS)
-DATA = $(wildcard sql/upgrade/$(EXTENSION)--*--*.sql)
+DATA = $(wildcard sql/upgrade/$(EXTENSION)--*--*.sql) $(wildcard raster/*)
 DATA_built = $(INSTALL_SCRIPT_SQL)
 EXTRA_CLEAN = build csp_train.so $(wildcard src/*/*.o src/*/*.d bench/*.o bench/*.d test/unit/*.o test/unit/*.d \
 	$(EXTENSION)--*.sql)
 
 # In this order: each builds on the models and tables of those before.
 REGRESS = extension training_data train queries grids files science train_errors privileges bulk batch batch_modify batch_errors \
-	batch_explain batch_more devices streaming tune drop
+	batch_explain batch_more devices streaming tune layers raster joins drop
 REGRESS_OPTS = --inputdir=test
 ISOLATION_SPECS := $(sort $(wildcard test/isolation/specs/*.spec))
 ifneq ($(ISOLATION_SPECS),)

@@ -94,6 +94,12 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION csp.layer_statements(text, geometry, float8, text[], text, text) IS 'what csp_create_prior_layer executes';
 
+-- A refresh computes for rows, of which there may be none.
+CREATE FUNCTION csp.check_labels(labels text[], model text) RETURNS bigint
+    LANGUAGE SQL STABLE
+    RETURN (SELECT count(csp_probability(ST_SetSRID(ST_MakePoint(0, 0), 4326), label, model)) FROM unnest(labels) label);
+COMMENT ON FUNCTION csp.check_labels(text[], text) IS 'errors for labels that a model does not have';
+
 -- A name with its schema: the one given, or where CREATE would put it.
 CREATE FUNCTION csp.target_name(name text) RETURNS text
     LANGUAGE plpgsql STABLE AS $$
@@ -129,6 +135,7 @@ BEGIN
             HINT = 'Leave them out for the most probable class of each cell.';
     END IF;
     model := csp.model_name(model);
+    PERFORM csp.check_labels(labels, model);
     FOR statement IN
         SELECT s FROM csp.layer_statements(csp.target_name(name), bounds, cell_size, labels, model, shape) s
     LOOP
