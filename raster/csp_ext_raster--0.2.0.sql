@@ -18,6 +18,11 @@ BEGIN
     ELSIF width < 1 OR height < 1 THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'width and height of a raster must be positive',
             HINT = 'They are numbers of pixels.';
+    ELSIF width::float8 * height > current_setting('csp.max_cells')::int THEN
+        RAISE EXCEPTION USING ERRCODE = 'program_limit_exceeded',
+            MESSAGE = format('the raster has more than %s pixels', current_setting('csp.max_cells')),
+            DETAIL = format('It would have %s.', width::bigint * height),
+            HINT = 'Use fewer pixels, or raise csp.max_cells.';
     END IF;
     SELECT * INTO box FROM csp.raster_box(bounds, width, height);
     IF NOT (box.scale_x > 0 AND box.scale_y > 0 AND box.scale_x < 'Infinity' AND box.scale_y < 'Infinity') THEN
@@ -32,17 +37,18 @@ END $$;
 COMMENT ON FUNCTION csp.raster_tiles(geometry, int, int) IS
     'tiles of at most 256 x 256 pixels: upper left corner, size of a pixel, columns and rows';
 
--- The checks are those of a grid with as many cells as the raster has pixels.
+-- The bounds are checked as those of a grid.
 CREATE FUNCTION csp.raster_box(bounds geometry, width int, height int)
     RETURNS TABLE (srid int, is_box boolean, west float8, north float8, scale_x float8, scale_y float8)
     LANGUAGE SQL STABLE
 BEGIN ATOMIC
     SELECT ST_SRID(bounds), ST_Equals(bounds, ST_Envelope(bounds)), ST_XMin(bounds), ST_YMax(bounds),
            (ST_XMax(bounds) - ST_XMin(bounds)) / width, (ST_YMax(bounds) - ST_YMin(bounds)) / height
-    FROM csp.grid_extent(ST_XMin(bounds) * 0, ST_YMin(bounds) * 0, width, height, ST_SRID(bounds), ST_Dimension(bounds), 1, 'square');
+    FROM (SELECT CASE WHEN NOT ST_IsEmpty(bounds) THEN 0 END AS zero) z,
+         csp.grid_extent(z.zero, z.zero, 1, 1, ST_SRID(bounds), ST_Dimension(bounds), 1, 'square');
 END;
 COMMENT ON FUNCTION csp.raster_box(geometry, int, int) IS
-    'corner and size of the pixels of a raster over an area; errors for empty bounds, SRID 0, what is no polygon, more pixels than csp.max_cells';
+    'corner and size of the pixels of a raster over an area; errors for empty bounds, SRID 0, what is no polygon';
 
 -- A single series keeps the order of its rows; OFFSET 0 keeps a place from being computed again for each class.
 CREATE FUNCTION csp.raster_locations(bounds geometry, is_box boolean, x float8, y float8, scale_x float8, scale_y float8, columns int, rows int)
