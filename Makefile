@@ -16,7 +16,7 @@ EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" csp_ext.co
 .DEFAULT_GOAL := all
 
 # These targets need no PGXS: the scripts install what is missing, then call make again.
-.PHONY: deps demo test bench test-debian13 help
+.PHONY: deps demo test bench test-debian13 test-gis help
 deps:
 	@tools/install_dependencies.sh
 demo:
@@ -27,6 +27,8 @@ bench:
 	@MAKE='$(MAKE)' bench/run.sh
 test-debian13:
 	@MAKE='$(MAKE)' tools/debian13.sh
+test-gis:
+	@MAKE='$(MAKE)' tools/test_gis.sh
 help:
 	@sed -n 's/^#: \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
 
@@ -40,6 +42,7 @@ help:
 #: make test           all tests, in private clusters
 #: make test-unit      the GoogleTest binaries alone
 #: make test-debian13  make test inside a scratch Debian 13 (root, debootstrap)
+#: make test-gis       layers and rasters in QGIS, ogr2ogr, gdal_translate and GeoPandas (installs them: 2 GB)
 #: make bench          measurements beside what a user would do without the extension
 #: make encoder-pictures  the pictures of doc/encoders.md (needs zlib1g-dev)
 #:
@@ -89,13 +92,14 @@ INSTALL_SCRIPT_SQL := $(EXTENSION)--$(EXTVERSION).sql
 MODULE_big = csp_ext
 OBJS = $(POSTGRES_OBJS) $(ENCODER_OBJS) $(OPTIONS_OBJS)
 UPDATE_SCRIPTS_SQL := $(patsubst sql/upgrade/%/,$(EXTENSION)--%.sql,$(sort $(wildcard sql/upgrade/*--*/)))
+DATA = $(wildcard raster/*)
 DATA_built = $(INSTALL_SCRIPT_SQL) $(UPDATE_SCRIPTS_SQL)
 EXTRA_CLEAN = build csp_train.so $(wildcard src/*/*.o src/*/*.d bench/*.o bench/*.d test/unit/*.o test/unit/*.d \
 	$(EXTENSION)--*.sql)
 
 # In this order: each builds on the models and tables of those before.
 REGRESS = extension training_data train queries retrieval grids files science train_errors privileges bulk batch batch_modify \
-	batch_errors batch_explain batch_more devices streaming tune registry rights evaluation drop
+	batch_errors batch_explain batch_more devices streaming tune registry rights evaluation layers raster joins drop
 REGRESS_OPTS = --inputdir=test
 ISOLATION_SPECS := $(sort $(wildcard test/isolation/specs/*.spec))
 ifneq ($(ISOLATION_SPECS),)
@@ -204,13 +208,22 @@ $(UPDATE_SCRIPTS_SQL): $(EXTENSION)--%.sql: FORCE
 		$(sort $(wildcard sql/upgrade/$*/*.sql)); } >build/update.sql
 	@cmp -s build/update.sql $@ && rm build/update.sql || mv build/update.sql $@
 
-install: install-train
-uninstall: uninstall-train
-.PHONY: install-train uninstall-train
+install: install-train install-styles
+uninstall: uninstall-train uninstall-styles
+.PHONY: install-train uninstall-train install-styles uninstall-styles
 install-train: csp_train.so installdirs-lib
 	$(INSTALL_SHLIB) csp_train.so '$(DESTDIR)$(pkglibdir)/csp_train.so'
 uninstall-train:
 	rm -f '$(DESTDIR)$(pkglibdir)/csp_train.so'
+
+# Styles for QGIS.
+styledir = $(datadir)/csp_ext
+install-styles: $(wildcard styles/*.qml)
+	$(MKDIR_P) '$(DESTDIR)$(styledir)'
+	$(INSTALL_DATA) $^ '$(DESTDIR)$(styledir)/'
+uninstall-styles:
+	rm -f $(addprefix '$(DESTDIR)$(styledir)'/,$(notdir $(wildcard styles/*.qml)))
+	rmdir '$(DESTDIR)$(styledir)' 2>/dev/null || true
 
 # ---- benchmark programs ---------------------------------------------------------------------------------------
 
