@@ -16,7 +16,7 @@ EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" csp_ext.co
 .DEFAULT_GOAL := all
 
 # These targets need no PGXS: the scripts install what is missing, then call make again.
-.PHONY: deps demo test bench test-debian13 help
+.PHONY: deps demo test bench test-debian13 test-webmap map-pictures help
 deps:
 	@tools/install_dependencies.sh
 demo:
@@ -27,6 +27,10 @@ bench:
 	@MAKE='$(MAKE)' bench/run.sh
 test-debian13:
 	@MAKE='$(MAKE)' tools/debian13.sh
+test-webmap:
+	@MAKE='$(MAKE)' tools/test_webmap.sh
+map-pictures:
+	@MAKE='$(MAKE)' tools/draw_maps.sh
 help:
 	@sed -n 's/^#: \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
 
@@ -40,8 +44,10 @@ help:
 #: make test           all tests, in private clusters
 #: make test-unit      the GoogleTest binaries alone
 #: make test-debian13  make test inside a scratch Debian 13 (root, debootstrap)
+#: make test-webmap    examples/webmap in a headless browser (apt and npm install what it needs)
 #: make bench          measurements beside what a user would do without the extension
 #: make encoder-pictures  the pictures of doc/encoders.md (needs zlib1g-dev)
+#: make map-pictures   the pictures of doc/maps.md (installs Matplotlib)
 #:
 #: PG_CONFIG=path      the pg_config of the PostgreSQL to build for
 #: LIBTORCH=prefix     an upstream LibTorch (include/, lib/); default: the system's

@@ -37,8 +37,8 @@ async function tile([, ...zxy], q, request) {
     const headers = { ETag: `"${etag}"`, 'Cache-Control': 'no-cache' };
     if (request.headers['if-none-match'] === headers.ETag)
         return { status: 304, headers };
-    const { rows } = await pool.query({ name: 'tile', text: 'SELECT csp_prior_tile($1, $2, $3, $4) AS tile', values: [...zxy, query] });
-    return { type: 'application/vnd.mapbox-vector-tile', body: rows[0].tile, headers };
+    const { rows: [{ tile: body }] } = await pool.query('SELECT csp_prior_tile($1, $2, $3, $4) AS tile', [...zxy, query]);
+    return body.length ? { type: 'application/vnd.mapbox-vector-tile', body, headers } : { status: 204, headers };
 }
 
 async function answer(request) {
