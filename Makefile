@@ -16,7 +16,7 @@ EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" csp_ext.co
 .DEFAULT_GOAL := all
 
 # These targets need no PGXS: the scripts install what is missing, then call make again.
-.PHONY: deps demo test bench test-debian13 test-gis help
+.PHONY: deps demo test bench test-debian13 test-gis test-webmap map-pictures help
 deps:
 	@tools/install_dependencies.sh
 demo:
@@ -29,6 +29,10 @@ test-debian13:
 	@MAKE='$(MAKE)' tools/debian13.sh
 test-gis:
 	@MAKE='$(MAKE)' tools/test_gis.sh
+test-webmap:
+	@MAKE='$(MAKE)' tools/test_webmap.sh
+map-pictures:
+	@MAKE='$(MAKE)' tools/draw_maps.sh
 help:
 	@sed -n 's/^#: \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
 
@@ -43,8 +47,10 @@ help:
 #: make test-unit      the GoogleTest binaries alone
 #: make test-debian13  make test inside a scratch Debian 13 (root, debootstrap)
 #: make test-gis       layers and rasters in QGIS, ogr2ogr, gdal_translate and GeoPandas (installs them: 2 GB)
+#: make test-webmap    examples/webmap in a headless browser (apt and npm install what it needs)
 #: make bench          measurements beside what a user would do without the extension
 #: make encoder-pictures  the pictures of doc/encoders.md (needs zlib1g-dev)
+#: make map-pictures   the pictures of doc/maps.md (installs Matplotlib)
 #:
 #: PG_CONFIG=path      the pg_config of the PostgreSQL to build for
 #: LIBTORCH=prefix     an upstream LibTorch (include/, lib/); default: the system's
@@ -98,7 +104,7 @@ EXTRA_CLEAN = build csp_train.so $(wildcard src/*/*.o src/*/*.d bench/*.o bench/
 	$(EXTENSION)--*.sql)
 
 # In this order: each builds on the models and tables of those before.
-REGRESS = extension training_data train queries retrieval grids files science train_errors privileges bulk batch batch_modify \
+REGRESS = extension training_data train queries retrieval grids tiles files science train_errors privileges bulk batch batch_modify \
 	batch_errors batch_explain batch_more devices streaming tune registry rights evaluation layers raster joins drop
 REGRESS_OPTS = --inputdir=test
 ISOLATION_SPECS := $(sort $(wildcard test/isolation/specs/*.spec))

@@ -1,6 +1,7 @@
 // The principal components of embeddings as colours: an aggregate that finds them, and the colour of an embedding by them.
 #include "arrays.h"
 #include "guard.h"
+#include "model_cache.h"
 
 #include "../encoder/principal_components.h"
 
@@ -51,6 +52,40 @@ ArrayType *basis_array(const PrincipalComponents &components) {
     return array;
 }
 
+// Places spread evenly over the globe, on a Fibonacci spiral: n pairs of longitude and latitude.
+std::vector<double> spread_places(int n) {
+    const double turn = 180 * (3 - std::sqrt(5.0));
+    std::vector<double> lonlat;
+    for (int i = 0; i < n; ++i) {
+        lonlat.push_back(std::remainder(turn * i, 360));
+        lonlat.push_back(std::asin((2 * i + 1.0) / n - 1) * 180 / std::acos(-1));
+    }
+    return lonlat;
+}
+
+PrincipalComponents global_components(const Model &model) {
+    constexpr int places = 1024;
+    const std::vector<double> lonlat = spread_places(places);
+    std::vector<float> embeddings(std::size_t(places) * model.config().embedding_dim);
+    model.embed(lonlat.data(), places, embeddings.data());
+    return principal_components(embeddings.data(), places, model.config().embedding_dim, channels);
+}
+
+// Of a model that this session has loaded: computed once, forgotten with the model.
+const PrincipalComponents &kept_global_components(const std::shared_ptr<const Model> &model) {
+    struct Kept {
+        std::weak_ptr<const Model> model;
+        PrincipalComponents components;
+    };
+    static std::vector<Kept> all;
+    all.erase(std::remove_if(all.begin(), all.end(), [](const Kept &kept) { return kept.model.expired(); }), all.end());
+    for (const Kept &kept : all)
+        if (kept.model.lock() == model)
+            return kept.components;
+    all.push_back({model, global_components(*model)});
+    return all.back().components;
+}
+
 // 0 to 255: two standard deviations to either side of the mean.
 int32 channel(double score, double deviation) {
     if (!(deviation > 0))
@@ -64,6 +99,7 @@ extern "C" {
 
 PG_FUNCTION_INFO_V1(csp_principal_components_transition);
 PG_FUNCTION_INFO_V1(csp_principal_components_final);
+PG_FUNCTION_INFO_V1(csp_embedding_basis);
 PG_FUNCTION_INFO_V1(csp_embedding_colour);
 
 Datum csp_principal_components_transition(PG_FUNCTION_ARGS) {
@@ -88,6 +124,19 @@ Datum csp_principal_components_final(PG_FUNCTION_ARGS) {
         if (gathered == nullptr || gathered->count == 0)
             PG_RETURN_NULL();
         PG_RETURN_ARRAYTYPE_P(basis_array(principal_components(gathered->rows, gathered->count, gathered->dim, channels)));
+    });
+}
+
+// csp.embedding_basis(model)
+Datum csp_embedding_basis(PG_FUNCTION_ARGS) {
+    return guard([&]() -> Datum {
+        std::string name;
+        if (!PG_ARGISNULL(0)) {
+            auto *argument = server_call([&] { return PG_GETARG_TEXT_PP(0); });
+            name.assign(VARDATA_ANY(argument), VARSIZE_ANY_EXHDR(argument));
+        }
+        const std::shared_ptr<const Model> model = find_model(PG_ARGISNULL(0) ? nullptr : name.c_str());
+        PG_RETURN_ARRAYTYPE_P(basis_array(kept_global_components(model)));
     });
 }
 
