@@ -98,24 +98,24 @@ COMMENT ON FUNCTION csp_probability(geography, text, text) IS
     'probability P(y | x) of one class at a place; an unknown label is an error';
 
 CREATE FUNCTION csp_fuse(image_probabilities real[], location geometry) RETURNS real[]
-    LANGUAGE C STABLE STRICT PARALLEL SAFE COST 600 SUPPORT csp.planner_support AS 'MODULE_PATHNAME', 'csp_fuse';
+    LANGUAGE C STABLE PARALLEL SAFE COST 600 SUPPORT csp.planner_support AS 'MODULE_PATHNAME', 'csp_fuse';
 COMMENT ON FUNCTION csp_fuse(real[], geometry) IS
-    'P(y | I, x) of every class: image_probabilities P(y | I) of an image by a classifier of one''s own, one number of at least 0 a class in the order of csp.classes, times P(y | x) of the place, scaled to add up to 1; the input need not add up to 1. Where no class has a chance with both, the image alone decides. NULL for an empty point; errors for another length, several dimensions, NULL elements, NaN, infinity, negative numbers, all zero, and a model without classes';
+    'P(y | I, x) of every class, adding up to 1: image_probabilities P(y | I) of an image by a classifier of one''s own, one number of at least 0 a class in the order of csp.classes, times P(y | x) of the place to the power of the model''s prior_strength; the input need not add up to 1. Where no class has a chance with both, the image alone decides. Without an image (NULL) the place alone, without a place (NULL or empty) the image alone; NULL for neither. Errors for another length, several dimensions, NULL elements, NaN, infinity, negative numbers, all zero, and a model without classes';
 
 CREATE FUNCTION csp_fuse(image_probabilities real[], location geometry, model text) RETURNS real[]
-    LANGUAGE C STABLE STRICT PARALLEL SAFE COST 600 SUPPORT csp.planner_support AS 'MODULE_PATHNAME', 'csp_fuse';
+    LANGUAGE C STABLE PARALLEL SAFE COST 600 SUPPORT csp.planner_support AS 'MODULE_PATHNAME', 'csp_fuse';
 COMMENT ON FUNCTION csp_fuse(real[], geometry, text) IS
-    'P(y | I, x) of every class: image_probabilities P(y | I) of an image by a classifier of one''s own, one number of at least 0 a class in the order of csp.classes, times P(y | x) of the place, scaled to add up to 1; the input need not add up to 1. Where no class has a chance with both, the image alone decides. NULL for an empty point; errors for another length, several dimensions, NULL elements, NaN, infinity, negative numbers, all zero, and a model without classes';
+    'P(y | I, x) of every class, adding up to 1: image_probabilities P(y | I) of an image by a classifier of one''s own, one number of at least 0 a class in the order of csp.classes, times P(y | x) of the place to the power of the model''s prior_strength; the input need not add up to 1. Where no class has a chance with both, the image alone decides. Without an image (NULL) the place alone, without a place (NULL or empty) the image alone; NULL for neither. Errors for another length, several dimensions, NULL elements, NaN, infinity, negative numbers, all zero, and a model without classes';
 
 CREATE FUNCTION csp_fuse(image_probabilities real[], location geography) RETURNS real[]
-    LANGUAGE C STABLE STRICT PARALLEL SAFE COST 600 SUPPORT csp.planner_support AS 'MODULE_PATHNAME', 'csp_fuse';
+    LANGUAGE C STABLE PARALLEL SAFE COST 600 SUPPORT csp.planner_support AS 'MODULE_PATHNAME', 'csp_fuse';
 COMMENT ON FUNCTION csp_fuse(real[], geography) IS
-    'P(y | I, x) of every class: image_probabilities P(y | I) of an image by a classifier of one''s own, one number of at least 0 a class in the order of csp.classes, times P(y | x) of the place, scaled to add up to 1; the input need not add up to 1. Where no class has a chance with both, the image alone decides. NULL for an empty point; errors for another length, several dimensions, NULL elements, NaN, infinity, negative numbers, all zero, and a model without classes';
+    'P(y | I, x) of every class, adding up to 1: image_probabilities P(y | I) of an image by a classifier of one''s own, one number of at least 0 a class in the order of csp.classes, times P(y | x) of the place to the power of the model''s prior_strength; the input need not add up to 1. Where no class has a chance with both, the image alone decides. Without an image (NULL) the place alone, without a place (NULL or empty) the image alone; NULL for neither. Errors for another length, several dimensions, NULL elements, NaN, infinity, negative numbers, all zero, and a model without classes';
 
 CREATE FUNCTION csp_fuse(image_probabilities real[], location geography, model text) RETURNS real[]
-    LANGUAGE C STABLE STRICT PARALLEL SAFE COST 600 SUPPORT csp.planner_support AS 'MODULE_PATHNAME', 'csp_fuse';
+    LANGUAGE C STABLE PARALLEL SAFE COST 600 SUPPORT csp.planner_support AS 'MODULE_PATHNAME', 'csp_fuse';
 COMMENT ON FUNCTION csp_fuse(real[], geography, text) IS
-    'P(y | I, x) of every class: image_probabilities P(y | I) of an image by a classifier of one''s own, one number of at least 0 a class in the order of csp.classes, times P(y | x) of the place, scaled to add up to 1; the input need not add up to 1. Where no class has a chance with both, the image alone decides. NULL for an empty point; errors for another length, several dimensions, NULL elements, NaN, infinity, negative numbers, all zero, and a model without classes';
+    'P(y | I, x) of every class, adding up to 1: image_probabilities P(y | I) of an image by a classifier of one''s own, one number of at least 0 a class in the order of csp.classes, times P(y | x) of the place to the power of the model''s prior_strength; the input need not add up to 1. Where no class has a chance with both, the image alone decides. Without an image (NULL) the place alone, without a place (NULL or empty) the image alone; NULL for neither. Errors for another length, several dimensions, NULL elements, NaN, infinity, negative numbers, all zero, and a model without classes';
 
 CREATE FUNCTION csp_classify(location geometry, k int) RETURNS TABLE (rank int, label text, probability real)
     LANGUAGE C STABLE STRICT PARALLEL SAFE COST 600 ROWS 5 SUPPORT csp.planner_support AS 'MODULE_PATHNAME', 'csp_classify';

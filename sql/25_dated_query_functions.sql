@@ -54,17 +54,17 @@ CREATE FUNCTION csp_probability(location geography, label text, observed_at time
 COMMENT ON FUNCTION csp_probability(geography, text, timestamptz, text) IS 'probability P(y | x) of one class at a place at a time of the year; an unknown label is an error';
 
 CREATE FUNCTION csp_fuse(image_probabilities real[], location geometry, observed_at timestamptz) RETURNS real[]
-    LANGUAGE C STABLE STRICT PARALLEL SAFE COST 600 SUPPORT csp.planner_support AS 'MODULE_PATHNAME', 'csp_fuse_at';
-COMMENT ON FUNCTION csp_fuse(real[], geometry, timestamptz) IS 'P(y | I, x) of every class: image probabilities of a classifier of one''s own, in the order of csp.classes, times P(y | x) of a place at a time of the year, scaled to add up to 1; NULL for an empty point, errors as without a time';
+    LANGUAGE C STABLE PARALLEL SAFE COST 600 SUPPORT csp.planner_support AS 'MODULE_PATHNAME', 'csp_fuse_at';
+COMMENT ON FUNCTION csp_fuse(real[], geometry, timestamptz) IS 'P(y | I, x) of every class, adding up to 1: image probabilities of a classifier of one''s own, in the order of csp.classes, times P(y | x) of a place at a time of the year to the power of prior_strength; without an image (NULL) the place alone, without a place or a time the image alone, NULL for neither; errors as without a time';
 CREATE FUNCTION csp_fuse(image_probabilities real[], location geometry, observed_at timestamptz, model text) RETURNS real[]
-    LANGUAGE C STABLE STRICT PARALLEL SAFE COST 600 SUPPORT csp.planner_support AS 'MODULE_PATHNAME', 'csp_fuse_at';
-COMMENT ON FUNCTION csp_fuse(real[], geometry, timestamptz, text) IS 'P(y | I, x) of every class: image probabilities of a classifier of one''s own, in the order of csp.classes, times P(y | x) of a place at a time of the year, scaled to add up to 1; NULL for an empty point, errors as without a time';
+    LANGUAGE C STABLE PARALLEL SAFE COST 600 SUPPORT csp.planner_support AS 'MODULE_PATHNAME', 'csp_fuse_at';
+COMMENT ON FUNCTION csp_fuse(real[], geometry, timestamptz, text) IS 'P(y | I, x) of every class, adding up to 1: image probabilities of a classifier of one''s own, in the order of csp.classes, times P(y | x) of a place at a time of the year to the power of prior_strength; without an image (NULL) the place alone, without a place or a time the image alone, NULL for neither; errors as without a time';
 CREATE FUNCTION csp_fuse(image_probabilities real[], location geography, observed_at timestamptz) RETURNS real[]
-    LANGUAGE C STABLE STRICT PARALLEL SAFE COST 600 SUPPORT csp.planner_support AS 'MODULE_PATHNAME', 'csp_fuse_at';
-COMMENT ON FUNCTION csp_fuse(real[], geography, timestamptz) IS 'P(y | I, x) of every class: image probabilities of a classifier of one''s own, in the order of csp.classes, times P(y | x) of a place at a time of the year, scaled to add up to 1; NULL for an empty point, errors as without a time';
+    LANGUAGE C STABLE PARALLEL SAFE COST 600 SUPPORT csp.planner_support AS 'MODULE_PATHNAME', 'csp_fuse_at';
+COMMENT ON FUNCTION csp_fuse(real[], geography, timestamptz) IS 'P(y | I, x) of every class, adding up to 1: image probabilities of a classifier of one''s own, in the order of csp.classes, times P(y | x) of a place at a time of the year to the power of prior_strength; without an image (NULL) the place alone, without a place or a time the image alone, NULL for neither; errors as without a time';
 CREATE FUNCTION csp_fuse(image_probabilities real[], location geography, observed_at timestamptz, model text) RETURNS real[]
-    LANGUAGE C STABLE STRICT PARALLEL SAFE COST 600 SUPPORT csp.planner_support AS 'MODULE_PATHNAME', 'csp_fuse_at';
-COMMENT ON FUNCTION csp_fuse(real[], geography, timestamptz, text) IS 'P(y | I, x) of every class: image probabilities of a classifier of one''s own, in the order of csp.classes, times P(y | x) of a place at a time of the year, scaled to add up to 1; NULL for an empty point, errors as without a time';
+    LANGUAGE C STABLE PARALLEL SAFE COST 600 SUPPORT csp.planner_support AS 'MODULE_PATHNAME', 'csp_fuse_at';
+COMMENT ON FUNCTION csp_fuse(real[], geography, timestamptz, text) IS 'P(y | I, x) of every class, adding up to 1: image probabilities of a classifier of one''s own, in the order of csp.classes, times P(y | x) of a place at a time of the year to the power of prior_strength; without an image (NULL) the place alone, without a place or a time the image alone, NULL for neither; errors as without a time';
 
 CREATE FUNCTION csp_classify(location geometry, k int, observed_at timestamptz) RETURNS TABLE (rank int, label text, probability real)
     LANGUAGE C STABLE STRICT PARALLEL SAFE COST 600 ROWS 5 SUPPORT csp.planner_support AS 'MODULE_PATHNAME', 'csp_classify_at';

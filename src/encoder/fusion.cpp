@@ -81,4 +81,12 @@ void image_alone(const float *image, std::size_t n, float *out) {
         out[i] = static_cast<float>(image[i] / sum);
 }
 
+void fuse_known(const float *image, const float *place, double strength, std::size_t n, float *out) {
+    if (image == nullptr)
+        return place_alone(place, n, out);
+    if (place == nullptr)
+        return image_alone(image, n, out);
+    fuse(image, place, strength, n, out);
+}
+
 }  // namespace csp

@@ -20,4 +20,7 @@ void fuse(const float *image, const float *place, double strength, std::size_t n
 void image_alone(const float *image, std::size_t n, float *out);
 void place_alone(const float *place, std::size_t n, float *out);
 
+// Whichever of the above fits what there is: null for what is missing, one of them at most.
+void fuse_known(const float *image, const float *place, double strength, std::size_t n, float *out);
+
 }  // namespace csp

@@ -172,14 +172,15 @@ std::size_t BatchPlace::row_memory() const {
 
 // ---- calls ---------------------------------------------------------------------------------
 
-BatchCall::BatchCall(const BatchFunction &function, BatchPlace *place, BatchInput *guard,
+BatchCall::BatchCall(const BatchFunction &function, BatchPlace *place, BatchPlace *nowhere, BatchInput *guard,
                      std::vector<BatchInput *> arguments)
-    : function_(function), place_(place), guard_(guard), arguments_(std::move(arguments)) {}
+    : function_(function), place_(place), nowhere_(nowhere), guard_(guard), arguments_(std::move(arguments)) {}
 
 void BatchCall::begin_batch(int rows) {
     values_.assign(rows, NullableDatum{Datum(0), true});
-    for (Operands &operands : operands_)
-        operands.rows.clear();
+    for (auto *groups : {&operands_, &nowhere_operands_})
+        for (Operands &operands : *groups)
+            operands.rows.clear();
 }
 
 bool BatchCall::is_asked_for(ExprContext *context, int row) const {
@@ -192,17 +193,44 @@ bool BatchCall::is_asked_for(ExprContext *context, int row) const {
 void BatchCall::take(ExprContext *context, int row, BatchModels &models, OnError on_error) {
     if (!is_asked_for(context, row))
         return;
+    if (!function_.strict)
+        return take_fused(context, row, models, on_error);
     for (BatchInput *argument : arguments_)
         if (argument->value(context, row).isnull)
             return;
     const BatchPlace::Entry entry = place_->enter(context, row, models, on_error);
-    if (entry.group < 0)
+    if (entry.group >= 0)
+        take_into(operands_, *place_, entry, context, row);
+}
+
+bool BatchCall::is_null(int argument, ExprContext *context, int row) const {
+    return argument >= 0 && arguments_[argument]->value(context, row).isnull;
+}
+
+// Of an image and a place one may be missing.
+void BatchCall::take_fused(ExprContext *context, int row, BatchModels &models, OnError on_error) {
+    if (is_null(function_.model, context, row))
         return;
+    if (!is_null(function_.location, context, row) && !is_null(function_.date, context, row)) {
+        const BatchPlace::Entry entry = place_->enter(context, row, models, on_error);
+        if (entry.group >= 0)
+            return take_into(operands_, *place_, entry, context, row);
+    }
+    if (is_null(function_.features, context, row))
+        return;
+    const BatchPlace::Entry entry = nowhere_->enter(context, row, models, on_error);
+    if (function_.dated && !nowhere_->groups()[static_cast<std::size_t>(entry.group)].model->config().dates)
+        leave_to_function();
+    take_into(nowhere_operands_, *nowhere_, entry, context, row);
+}
+
+void BatchCall::take_into(std::vector<Operands> &groups, const BatchPlace &place, const BatchPlace::Entry &entry,
+                          ExprContext *context, int row) {
     const auto number = static_cast<std::size_t>(entry.group);
-    if (number >= operands_.size())
-        operands_.resize(number + 1);
-    Operands &operands = operands_[number];
-    take_operands(context, row, *place_->groups()[number].model, operands, entry.index);
+    if (number >= groups.size())
+        groups.resize(number + 1);
+    Operands &operands = groups[number];
+    take_operands(context, row, *place.groups()[number].model, operands, entry.index);
     ensure_size(operands.rows, entry.index + 1, -1);
     operands.rows[entry.index] = row;
 }
@@ -226,12 +254,31 @@ void BatchCall::take_operands(ExprContext *context, int row, const Model &model,
             if (!compares_images(config))
                 leave_to_function();
             return take_features(context, row, config.image_dim, operands, index);
+        case CallKind::image_probabilities:
+            if (!config.image_classifier)
+                leave_to_function();
+            return take_features(context, row, config.image_dim, operands, index);
         case CallKind::fuse:
+        case CallKind::fused:
             if (config.class_count == 0)
                 leave_to_function();
-            return take_probabilities(context, row, config.class_count, operands, index);
+            return take_image(context, row, model, operands, index);
         case CallKind::classify: leave_to_function();
     }
+}
+
+void BatchCall::take_image(ExprContext *context, int row, const Model &model, Operands &operands, std::size_t index) {
+    const ModelConfig &config = model.config();
+    const bool known = !is_null(function_.features, context, row);
+    ensure_size(operands.has_image, index + 1, char(false));
+    operands.has_image[index] = known;
+    if (!known)
+        return;
+    if (function_.kind == CallKind::fuse)
+        return take_probabilities(context, row, config.class_count, operands, index);
+    if (!config.image_classifier)
+        leave_to_function();
+    take_features(context, row, config.image_dim, operands, index);
 }
 
 void BatchCall::take_class(ExprContext *context, int row, const Model &model, Operands &operands, std::size_t index) {
@@ -267,6 +314,9 @@ void BatchCall::compute() {
     for (std::size_t number = 0; number < place_->group_count() && number < operands_.size(); ++number)
         if (!operands_[number].rows.empty())
             compute_group(place_->groups()[number], operands_[number]);
+    for (std::size_t number = 0; number < nowhere_->group_count() && number < nowhere_operands_.size(); ++number)
+        if (!nowhere_operands_[number].rows.empty())
+            fuse_group(nowhere_->groups()[number], nowhere_operands_[number], false);
 }
 
 void BatchCall::set_arrays(const Operands &operands, const ArrayRows &arrays) {
@@ -306,15 +356,22 @@ void BatchCall::compute_group(const BatchGroup &group, Operands &operands) {
                                    operands.numbers.data() + first);
             });
             return set_numbers(operands);
-        case CallKind::probabilities:
+        case CallKind::image_probabilities:
+            ensure_size(operands.features, count * config.image_dim, 0.0f);
+            arrays.reserve(count, config.class_count);
+            in_slices(count, [&](std::size_t first, std::size_t rows) {
+                model.image_probabilities(operands.features.data() + first * config.image_dim, rows,
+                                          arrays.elements(first), arrays.stride());
+            });
+            return set_arrays(operands, arrays);
         case CallKind::fuse:
+        case CallKind::fused: return fuse_group(group, operands, true);
+        case CallKind::probabilities:
             arrays.reserve(count, config.class_count);
             in_slices(count, [&](std::size_t first, std::size_t rows) {
                 model.probabilities(embeddings.elements(first), embeddings.stride(), rows, arrays.elements(first),
                                     arrays.stride());
             });
-            if (function_.kind == CallKind::fuse)
-                fuse_rows(operands, config.class_count);
             return set_arrays(operands, arrays);
         case CallKind::probability:
             ensure_size(operands.classes, count, 0);
@@ -328,19 +385,54 @@ void BatchCall::compute_group(const BatchGroup &group, Operands &operands) {
     }
 }
 
-void BatchCall::fuse_rows(Operands &operands, std::size_t width) {
-    for (std::size_t index = 0; index < operands.rows.size(); ++index)
-        if (operands.rows[index] >= 0) {
-            float *row = operands.arrays.elements(index);
-            fuse(operands.features.data() + index * width, row, width, row);
-        }
+// places: whether the rows of the group have places.
+void BatchCall::fuse_group(const BatchGroup &group, Operands &operands, bool places) {
+    const Model &model = *group.model;
+    const std::size_t count = operands.rows.size();
+    operands.arrays.reserve(count, model.config().class_count);
+    in_slices(count, [&](std::size_t first, std::size_t rows) {
+        if (places)
+            model.probabilities(group.embeddings.elements(first), group.embeddings.stride(), rows,
+                                operands.arrays.elements(first), operands.arrays.stride());
+        fuse_rows(model, operands, first, rows, places);
+    });
+    set_arrays(operands, operands.arrays);
+}
+
+// The images of some rows, by their probabilities or by their features, with the places that the arrays hold.
+void BatchCall::fuse_rows(const Model &model, Operands &operands, std::size_t first, std::size_t rows,
+                          bool places) const {
+    const ModelConfig &config = model.config();
+    const auto classes = static_cast<std::size_t>(config.class_count);
+    const auto begin = operands.has_image.begin() + static_cast<std::ptrdiff_t>(first);
+    const bool images = std::find(begin, begin + static_cast<std::ptrdiff_t>(rows), char(true)) !=
+                        begin + static_cast<std::ptrdiff_t>(rows);
+    const float *image = nullptr;
+    if (images && function_.kind == CallKind::fuse) {
+        ensure_size(operands.features, (first + rows) * classes, 0.0f);
+        image = operands.features.data() + first * classes;
+    } else if (images) {
+        ensure_size(operands.features, (first + rows) * config.image_dim, 0.0f);
+        ensure_size(operands.numbers, rows * classes, 0.0f);
+        model.image_probabilities(operands.features.data() + first * config.image_dim, rows, operands.numbers.data(),
+                                  classes);
+        image = operands.numbers.data();
+    }
+    for (std::size_t i = 0; i < rows; ++i) {
+        if (operands.rows[first + i] < 0)
+            continue;
+        float *row = operands.arrays.elements(first + i);
+        fuse_known(operands.has_image[first + i] ? image + i * classes : nullptr, places ? row : nullptr,
+                   config.prior_strength, classes, row);
+    }
 }
 
 std::size_t BatchCall::row_memory() const {
     std::size_t bytes = sizeof(NullableDatum);
-    for (const Operands &operands : operands_)
-        if (!operands.rows.empty())
-            bytes = std::max(bytes, operands.arrays.row_memory() + operands.width * sizeof(float));
+    for (const auto *groups : {&operands_, &nowhere_operands_})
+        for (const Operands &operands : *groups)
+            if (!operands.rows.empty())
+                bytes = std::max(bytes, operands.arrays.row_memory() + operands.width * sizeof(float));
     return bytes;
 }
 
@@ -405,9 +497,9 @@ void BatchCalls::add(const FuncExpr *call, Node *guard, PlanState *node) {
         guards_can_fail_ = guards_can_fail_ || server_call([guard] { return contain_leaked_vars(guard); });
     }
     const ModelNaming naming = function.by_version ? ModelNaming::version : ModelNaming::name;
-    calls_.emplace_back(function,
-                        place(argument(function.location), argument(function.date), argument(function.model), naming),
-                        condition, std::move(arguments));
+    BatchInput *model = argument(function.model);
+    calls_.emplace_back(function, place(argument(function.location), argument(function.date), model, naming),
+                        place(nullptr, nullptr, model, naming), condition, std::move(arguments));
 }
 
 BatchInput *BatchCalls::input(Node *expression, PlanState *node) {

@@ -115,7 +115,9 @@ private:
 // One call. It takes its rows first, then computes all of them.
 class BatchCall {
 public:
-    BatchCall(const BatchFunction &function, BatchPlace *place, BatchInput *guard, std::vector<BatchInput *> arguments);
+    // nowhere: a place without location, for rows of which only the image is known.
+    BatchCall(const BatchFunction &function, BatchPlace *place, BatchPlace *nowhere, BatchInput *guard,
+              std::vector<BatchInput *> arguments);
 
     // Reads the arguments of a row. Throws what the function would report; NULL arguments give NULL.
     void take(ExprContext *context, int row, BatchModels &models, OnError on_error);
@@ -130,6 +132,7 @@ private:
         std::vector<int> rows;  // -1: an answer about this place is not asked for
         std::vector<int> classes;
         std::vector<float> features;
+        std::vector<char> has_image;
         std::size_t width = 0;  // of a row's features
         std::vector<float> numbers;
         ArrayRows arrays;
@@ -138,20 +141,27 @@ private:
     };
 
     bool is_asked_for(ExprContext *context, int row) const;
+    bool is_null(int argument, ExprContext *context, int row) const;
+    void take_fused(ExprContext *context, int row, BatchModels &models, OnError on_error);
+    void take_into(std::vector<Operands> &groups, const BatchPlace &place, const BatchPlace::Entry &entry,
+                   ExprContext *context, int row);
+    void take_image(ExprContext *context, int row, const Model &model, Operands &operands, std::size_t index);
     void take_operands(ExprContext *context, int row, const Model &model, Operands &operands, std::size_t index);
     void take_class(ExprContext *context, int row, const Model &model, Operands &operands, std::size_t index);
     void take_features(ExprContext *context, int row, int width, Operands &operands, std::size_t index);
     void take_probabilities(ExprContext *context, int row, int width, Operands &operands, std::size_t index);
-    static void fuse_rows(Operands &operands, std::size_t width);
+    void fuse_rows(const Model &model, Operands &operands, std::size_t first, std::size_t rows, bool places) const;
+    void fuse_group(const BatchGroup &group, Operands &operands, bool places);
     void compute_group(const BatchGroup &group, Operands &operands);
     void set_arrays(const Operands &operands, const ArrayRows &arrays);
     void set_numbers(const Operands &operands);
 
     BatchFunction function_;
-    BatchPlace *place_;
+    BatchPlace *place_, *nowhere_;
     BatchInput *guard_;  // null: always asked for
     std::vector<BatchInput *> arguments_;
-    std::vector<Operands> operands_;  // of each group
+    std::vector<Operands> operands_;         // of each group of place_
+    std::vector<Operands> nowhere_operands_;  // and of nowhere_
     std::vector<NullableDatum> values_;
 };
 

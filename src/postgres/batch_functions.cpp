@@ -47,9 +47,15 @@ constexpr Symbol symbols[] = {
     {"csp_probability_at", CallKind::probability, true, 2, 0, -1, 1, -1},
     {"csp_fuse", CallKind::fuse, false, 2, 1, 0, -1, -1},
     {"csp_fuse_at", CallKind::fuse, true, 2, 1, 0, -1, -1},
+    {"csp_image_probabilities", CallKind::image_probabilities, false, 1, -1, 0, -1, -1},
+    {"csp_fused_probabilities", CallKind::fused, false, 2, 0, 1, -1, -1},
+    {"csp_fused_probabilities_at", CallKind::fused, true, 2, 0, 1, -1, -1},
     {"csp_classify", CallKind::classify, false, 2, 0, -1, -1, 1},
     {"csp_classify_at", CallKind::classify, true, 2, 0, -1, -1, 1},
     {"csp_classify_five", CallKind::classify, false, 1, 0, -1, -1, -1},
+    {"csp_classify_fused", CallKind::classify, false, 3, 0, 1, -1, 2},
+    {"csp_classify_fused_at", CallKind::classify, true, 3, 0, 1, -1, 2},
+    {"csp_classify_fused_five", CallKind::classify, false, 2, 0, 1, -1, -1},
 };
 
 constexpr int default_class_count = 5;  // of csp_classify without k
@@ -86,14 +92,23 @@ bool is_called_directly(HeapTuple tuple) {
     bool has_no_settings;
     SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_proconfig, &has_no_settings);
     auto *form = (Form_pg_proc)GETSTRUCT(tuple);
-    return has_no_settings && !form->prosecdef && form->proisstrict;
+    return has_no_settings && !form->prosecdef;
 }
 
-void describe(const Symbol &symbol, int arguments, BatchFunction *function) {
+// Those of an image and a place answer where one of them is NULL; no other function is ever called with NULL.
+bool may_be_called_with_null(const Symbol &symbol) {
+    return symbol.kind == CallKind::fuse || symbol.kind == CallKind::fused ||
+           (symbol.kind == CallKind::classify && symbol.features >= 0);
+}
+
+void describe(const Symbol &symbol, int arguments, bool strict, BatchFunction *function) {
+    if (!strict && !may_be_called_with_null(symbol))
+        return;
     const int with_date = symbol.arguments + symbol.dated;
     function->known = true;
     function->kind = symbol.kind;
     function->dated = symbol.dated;
+    function->strict = strict;
     function->location = symbol.location;
     function->features = symbol.features;
     function->label = symbol.label;
@@ -116,7 +131,7 @@ void look_up(Oid oid, BatchFunction *function) {
         if (file != nullptr && name != nullptr && is_this_library(file))
             for (const Symbol &symbol : symbols)
                 if (strcmp(symbol.name, name) == 0)
-                    describe(symbol, form->pronargs, function);
+                    describe(symbol, form->pronargs, form->proisstrict, function);
     }
     ReleaseSysCache(tuple);
 }
@@ -135,20 +150,20 @@ Oid function_oid(const char *name, Oid schema, const List *arguments) {
 
 bool may_execute(Oid function) { return execute_privilege(function) == ACLCHECK_OK; }
 
-bool is_called_directly(Oid function) {
+bool is_called_directly(Oid function, bool strict) {
     HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
     if (!HeapTupleIsValid(tuple))
         return false;
-    const bool directly = is_called_directly(tuple);
+    const bool directly = is_called_directly(tuple) && ((Form_pg_proc)GETSTRUCT(tuple))->proisstrict == strict;
     ReleaseSysCache(tuple);
     return directly;
 }
 
-FuncExpr *make_call(const char *name, Oid schema, List *arguments, const FuncExpr *like) {
+FuncExpr *make_call(const char *name, Oid schema, List *arguments, bool strict, const FuncExpr *like) {
     if (!OidIsValid(schema))
         return nullptr;
     Oid oid = function_oid(name, schema, arguments);
-    if (!OidIsValid(oid) || !may_execute(oid) || !is_called_directly(oid))
+    if (!OidIsValid(oid) || !may_execute(oid) || !is_called_directly(oid, strict))
         return nullptr;
     FuncExpr *call = makeFuncExpr(oid, get_func_rettype(oid), arguments, InvalidOid, like->inputcollid,
                                   COERCE_EXPLICIT_CALL);
@@ -162,9 +177,10 @@ List *append_argument(List *arguments, const FuncExpr *call, int argument) {
 
 FuncExpr *probabilities_for(const FuncExpr *call, const BatchFunction &function) {
     List *arguments = append_argument(NIL, call, function.location);
+    arguments = append_argument(arguments, call, function.features);
     arguments = append_argument(arguments, call, function.date);
     arguments = append_argument(arguments, call, function.model);
-    return make_call("csp_probabilities", get_func_namespace(call->funcid), arguments, call);
+    return make_call("csp_probabilities", get_func_namespace(call->funcid), arguments, function.strict, call);
 }
 
 bool is_positive_constant(Node *k) {
@@ -181,11 +197,14 @@ Node *positive(Node *k) {
     return reinterpret_cast<Node *>(test);
 }
 
-// Whether no argument is NULL.
-Node *all_known(List *arguments) {
+// Whether no argument is NULL that the call cannot do without.
+Node *all_known(const FuncExpr *call, const BatchFunction &function) {
     List *tests = NIL;
     const ListCell *cell;
-    foreach (cell, arguments) {
+    foreach (cell, call->args) {
+        const int number = foreach_current_index(cell);
+        if (!function.strict && number != function.k && number != function.model)
+            continue;
         auto *argument = static_cast<Node *>(copyObjectImpl(lfirst(cell)));
         tests = lappend(tests, make_null_test(argument, IS_NOT_NULL));
     }
@@ -193,7 +212,7 @@ Node *all_known(List *arguments) {
 }
 
 // A wrong k is an error before anything is wrong with the other arguments, and at an empty place too:
-// CASE WHEN k > 0 THEN probabilities WHEN all are given THEN any array END
+// CASE WHEN k > 0 THEN probabilities WHEN all that have to be given are THEN any array END
 Node *guarded_probabilities(const FuncExpr *call, const BatchFunction &function, FuncExpr *probabilities) {
     auto *k = function.k < 0 ? nullptr : static_cast<Node *>(list_nth(call->args, function.k));
     if (k == nullptr || is_positive_constant(k))
@@ -202,7 +221,7 @@ Node *guarded_probabilities(const FuncExpr *call, const BatchFunction &function,
                            false, false);
     Const *null = makeNullConst(FLOAT4ARRAYOID, -1, InvalidOid);
     List *branches = list_make2(make_branch(positive(k), reinterpret_cast<Expr *>(probabilities)),
-                                make_branch(all_known(call->args), reinterpret_cast<Expr *>(any)));
+                                make_branch(all_known(call, function), reinterpret_cast<Expr *>(any)));
     return reinterpret_cast<Node *>(make_case(branches, reinterpret_cast<Expr *>(null)));
 }
 
@@ -212,7 +231,7 @@ FuncExpr *classify_from(const FuncExpr *call, const BatchFunction &function, Fun
                                 : lappend(arguments, makeConst(INT4OID, -1, InvalidOid, sizeof(int32),
                                                                Int32GetDatum(default_class_count), false, true));
     arguments = append_argument(arguments, call, function.model);
-    FuncExpr *from = make_call("classify_probabilities", get_namespace_oid("csp", true), arguments, call);
+    FuncExpr *from = make_call("classify_probabilities", get_namespace_oid("csp", true), arguments, true, call);
     if (from != nullptr && !from->funcretset)
         return nullptr;
     return from;

@@ -9,7 +9,7 @@ extern "C" {
 
 namespace csp::server {
 
-enum class CallKind { embed, embed_image, similarity, probabilities, probability, fuse, classify };
+enum class CallKind { embed, embed_image, similarity, probabilities, probability, fuse, image_probabilities, fused, classify };
 
 // A query function. Arguments count from 0; -1: it has no such argument.
 struct BatchFunction {
@@ -17,6 +17,7 @@ struct BatchFunction {
     bool known;  // false: some other function
     CallKind kind;
     bool dated;
+    bool strict;  // NULL for any NULL; else for a NULL k or model, or neither a place nor an image
     int location;
     int features;  // of an image; for csp_fuse the probabilities of an image
     int label;

@@ -40,10 +40,30 @@ std::string json_number(double value) {
     return text;
 }
 
-std::string metrics_json(const EpochMetrics &metrics) {
+std::string figures_json(const char *name, const ClassFigures &figures) {
+    return ", \"" + std::string(name) + "\": {\"top1\": " + json_number(figures.top1) +
+           ", \"log_loss\": " + json_number(figures.log_loss) +
+           ", \"log_loss_uncalibrated\": " + json_number(figures.log_loss_uncalibrated) + "}";
+}
+
+// Nothing where no run was asked for it.
+std::string fusion_json(const FusionMetrics &fusion) {
+    if (!fusion.measured)
+        return {};
+    std::string json = ", \"fusion\": {\"rows\": " + std::to_string(fusion.rows) +
+                       ", \"calibrated\": " + (fusion.calibrated ? "true" : "false");
+    if (fusion.rows > 0)
+        json += figures_json("place", fusion.place);
+    if (fusion.rows > 0 && !std::isnan(fusion.image.top1))
+        json += figures_json("image", fusion.image) + figures_json("fused", fusion.fused);
+    return json + "}";
+}
+
+std::string metrics_json(const TrainedModel &trained) {
+    const EpochMetrics &metrics = trained.metrics;
     return "{\"stage\": \"" + std::string(to_string(metrics.stage)) + "\", \"epoch\": " + std::to_string(metrics.epoch) +
            ", \"loss\": " + json_number(metrics.loss) + ", \"validation_loss\": " + json_number(metrics.validation_loss) +
-           ", \"validation_top1\": " + json_number(metrics.validation_top1) + "}";
+           ", \"validation_top1\": " + json_number(metrics.validation_top1) + fusion_json(trained.fusion) + "}";
 }
 
 // West, south, east and north of the rows, in degrees, as a JSON array. A source on both sides of the antimeridian reaches
@@ -60,7 +80,7 @@ std::string extent_json(const std::vector<double> &lonlat) {
 // $1 to $15: what the catalogue keeps of a trained model, besides what its run tells.
 SpiArguments description(int64 run, const TrainingRows &rows, const TrainedVersion &trained) {
     SpiArguments arguments;
-    arguments.add(run).add(configuration_json(trained.model.config)).add(metrics_json(trained.model.metrics));
+    arguments.add(run).add(configuration_json(trained.model.config)).add(metrics_json(trained.model));
     arguments.add(int64(rows.classes.size())).add(int64(rows.unlabelled));
     arguments.add(int64(rows.skipped_location)).add(int64(rows.skipped_features)).add(int64(rows.skipped_date));
     arguments.add(int64(std::count(rows.validation.begin(), rows.validation.end(), 1))).add(extent_json(rows.lonlat));

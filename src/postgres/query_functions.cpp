@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
 
 using namespace csp;
 using namespace csp::server;
@@ -63,6 +64,14 @@ void require_image_side(const Model &model) {
         throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "the model has no image side",
                        "It was trained on labels only.",
                        "Train with the argument features => 'column' to compare places with images.");
+}
+
+void require_image_classifier(const Model &model) {
+    if (!model.config().image_classifier)
+        throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "the model has no image classifier",
+                       "It cannot tell the classes of an image from its features.",
+                       "Train with the option image_classifier, features and label, or give the probabilities of a "
+                       "classifier of your own to csp_fuse.");
 }
 
 std::vector<float> probabilities_of(const Model &model, const std::vector<float> &embedding) {
@@ -123,6 +132,54 @@ void return_classes(FunctionCallInfo fcinfo, const Model &model, const float *pr
             tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
         });
     }
+}
+
+// The model of a call that is not strict, as if it were: whether it is named and NULL.
+template <Dated dated>
+bool names_no_model(FunctionCallInfo fcinfo, int arguments) {
+    arguments += dated == Dated::yes;
+    return PG_NARGS() > arguments && PG_ARGISNULL(arguments);
+}
+
+// Where, in a call that is not strict: nothing for NULL, an empty point, or a dated call without a date.
+template <Dated dated>
+std::optional<LonLat> known_place(FunctionCallInfo fcinfo, int location, int arguments) {
+    if (PG_ARGISNULL(location) || (dated == Dated::yes && PG_ARGISNULL(arguments)))
+        return std::nullopt;
+    return location_from_datum(PG_GETARG_DATUM(location));
+}
+
+// P(y | x) of a place, or nothing without one.
+template <Dated dated>
+std::vector<float> prior_of(FunctionCallInfo fcinfo, int arguments, const Model &model,
+                            const std::optional<LonLat> &place) {
+    if (!place)
+        return {};
+    return probabilities_of(model, embedding_of<dated>(fcinfo, arguments, model, *place));
+}
+
+const float *data_or_null(const std::vector<float> &values) { return values.empty() ? nullptr : values.data(); }
+
+// P(y | I, x) of a location and features, the first two arguments of a call: false if neither is known.
+template <Dated dated>
+bool fuse_features(FunctionCallInfo fcinfo, int arguments, const Model *&model, std::vector<float> &probabilities) {
+    const auto place = known_place<dated>(fcinfo, 0, arguments);
+    if (!place && PG_ARGISNULL(1))
+        return false;
+    model = &call_model<dated>(fcinfo, arguments);
+    require_class_head(*model);
+    const std::size_t classes = model->labels().size();
+    std::vector<float> image;
+    if (!PG_ARGISNULL(1)) {
+        require_image_classifier(*model);
+        const FeatureSpan features = features_from_datum(PG_GETARG_DATUM(1), model->config().image_dim);
+        image.resize(classes);
+        model->image_probabilities(features.values, 1, image.data(), classes);
+    }
+    const std::vector<float> prior = prior_of<dated>(fcinfo, arguments, *model, place);
+    probabilities.resize(classes);
+    fuse_known(data_or_null(image), data_or_null(prior), model->config().prior_strength, classes, probabilities.data());
+    return true;
 }
 
 // csp_embed(location [, observed_at] [, model]), csp_embed_version(location [, observed_at], version) -> real[]
@@ -188,17 +245,56 @@ Datum probability(FunctionCallInfo fcinfo) {
 template <Dated dated>
 Datum fuse_image(FunctionCallInfo fcinfo) {
     return guard([&]() -> Datum {
-        auto place = location_from_datum(PG_GETARG_DATUM(1));
-        if (!place)
+        if (names_no_model<dated>(fcinfo, 2))
+            PG_RETURN_NULL();
+        const auto place = known_place<dated>(fcinfo, 1, 2);
+        if (!place && PG_ARGISNULL(0))
             PG_RETURN_NULL();
         const Model &model = call_model<dated>(fcinfo, 2);
         require_class_head(model);
-        const float *image = probabilities_from_datum(PG_GETARG_DATUM(0), model.config().class_count);
-        std::vector<float> prior = probabilities_of(model, embedding_of<dated>(fcinfo, 2, model, *place));
-        ArrayType *result = make_real_array(prior.size());
-        fuse(image, prior.data(), prior.size(), real_array_data(result));
+        const int classes = model.config().class_count;
+        const float *image = PG_ARGISNULL(0) ? nullptr : probabilities_from_datum(PG_GETARG_DATUM(0), classes);
+        const std::vector<float> prior = prior_of<dated>(fcinfo, 2, model, place);
+        ArrayType *result = make_real_array(classes);
+        fuse_known(image, data_or_null(prior), model.config().prior_strength, classes, real_array_data(result));
         PG_RETURN_ARRAYTYPE_P(result);
     });
+}
+
+// csp_probabilities(location, features [, observed_at] [, model]) -> real[]
+template <Dated dated>
+Datum fused_probabilities(FunctionCallInfo fcinfo) {
+    return guard([&]() -> Datum {
+        const Model *model = nullptr;
+        std::vector<float> probabilities;
+        if (names_no_model<dated>(fcinfo, 2) || !fuse_features<dated>(fcinfo, 2, model, probabilities))
+            PG_RETURN_NULL();
+        ArrayType *result = make_real_array(probabilities.size());
+        std::copy(probabilities.begin(), probabilities.end(), real_array_data(result));
+        PG_RETURN_ARRAYTYPE_P(result);
+    });
+}
+
+// csp_classify(location, features [, k] [, observed_at] [, model]): `arguments` of its own, k among them or five.
+template <Dated dated>
+Datum classify_fused(FunctionCallInfo fcinfo, int arguments) {
+    return guard([&]() -> Datum {
+        server_call([&] { InitMaterializedSRF(fcinfo, 0); });
+        if ((arguments > 2 && PG_ARGISNULL(2)) || names_no_model<dated>(fcinfo, arguments))
+            PG_RETURN_NULL();
+        const int k = arguments > 2 ? PG_GETARG_INT32(2) : 5;
+        require_positive(k);
+        const Model *model = nullptr;
+        std::vector<float> probabilities;
+        if (fuse_features<dated>(fcinfo, arguments, model, probabilities))
+            return_classes(fcinfo, *model, probabilities.data(), k);
+        PG_RETURN_NULL();
+    });
+}
+
+int element_count(Datum array) {
+    auto *values = server_call([array] { return DatumGetArrayTypeP(array); });
+    return ArrayGetNItems(ARR_NDIM(values), ARR_DIMS(values));
 }
 
 // The k most probable classes of a call whose own arguments are `arguments`.
@@ -240,6 +336,13 @@ PG_FUNCTION_INFO_V1(csp_classify_five);
 PG_FUNCTION_INFO_V1(csp_classify_at);
 PG_FUNCTION_INFO_V1(csp_classify_probabilities);
 PG_FUNCTION_INFO_V1(csp_embed_image);
+PG_FUNCTION_INFO_V1(csp_image_probabilities);
+PG_FUNCTION_INFO_V1(csp_fused_probabilities);
+PG_FUNCTION_INFO_V1(csp_fused_probabilities_at);
+PG_FUNCTION_INFO_V1(csp_classify_fused);
+PG_FUNCTION_INFO_V1(csp_classify_fused_five);
+PG_FUNCTION_INFO_V1(csp_classify_fused_at);
+PG_FUNCTION_INFO_V1(csp_fuse_probabilities);
 
 Datum csp_embed(PG_FUNCTION_ARGS) {
     return embed<Dated::no>(fcinfo);
@@ -326,6 +429,56 @@ Datum csp_embed_image(PG_FUNCTION_ARGS) {
         ArrayType *embedding = make_real_array(model.config().embedding_dim);
         model.embed_image(features.values, 1, real_array_data(embedding));
         PG_RETURN_ARRAYTYPE_P(embedding);
+    });
+}
+
+// csp_image_probabilities(features [, model]) -> real[]
+Datum csp_image_probabilities(PG_FUNCTION_ARGS) {
+    return guard([&]() -> Datum {
+        const Model &model = call_model<Dated::no>(fcinfo, 1);
+        require_class_head(model);
+        require_image_classifier(model);
+        FeatureSpan features = features_from_datum(PG_GETARG_DATUM(0), model.config().image_dim);
+        const int classes = model.config().class_count;
+        ArrayType *result = make_real_array(classes);
+        model.image_probabilities(features.values, 1, real_array_data(result), classes);
+        PG_RETURN_ARRAYTYPE_P(result);
+    });
+}
+
+Datum csp_fused_probabilities(PG_FUNCTION_ARGS) {
+    return fused_probabilities<Dated::no>(fcinfo);
+}
+
+Datum csp_fused_probabilities_at(PG_FUNCTION_ARGS) {
+    return fused_probabilities<Dated::yes>(fcinfo);
+}
+
+Datum csp_classify_fused(PG_FUNCTION_ARGS) {
+    return classify_fused<Dated::no>(fcinfo, 3);
+}
+
+Datum csp_classify_fused_five(PG_FUNCTION_ARGS) {
+    return classify_fused<Dated::no>(fcinfo, 2);
+}
+
+Datum csp_classify_fused_at(PG_FUNCTION_ARGS) {
+    return classify_fused<Dated::yes>(fcinfo, 3);
+}
+
+// csp_fuse(image_probabilities, place_probabilities, prior_strength) -> real[]
+Datum csp_fuse_probabilities(PG_FUNCTION_ARGS) {
+    return guard([&]() -> Datum {
+        const double strength = PG_GETARG_FLOAT8(2);
+        if (!(strength >= 0 && strength <= 10))
+            throw Error(ErrorKind::invalid_parameter, "prior_strength is out of range",
+                        {}, "Choose a value from 0, which leaves the place out, to 10; 1 is the product rule.");
+        const int classes = element_count(PG_GETARG_DATUM(0));
+        const float *image = probabilities_from_datum(PG_GETARG_DATUM(0), classes);
+        const float *place = probabilities_from_datum(PG_GETARG_DATUM(1), classes);
+        ArrayType *result = make_real_array(classes);
+        fuse(image, place, strength, classes, real_array_data(result));
+        PG_RETURN_ARRAYTYPE_P(result);
     });
 }
 

@@ -31,6 +31,20 @@ void require_usable_device(const TrainingOptions &options) {
     require_device(options.device);
 }
 
+namespace {
+
+void require_what_is_fused(const RunRequest &request) {
+    if (request.options.image_classifier && !(request.query.has_features && request.query.has_label))
+        throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "an image classifier needs image features and labels", {},
+                       "Give features and label, or leave the option image_classifier out.");
+    if (request.options.calibration && !request.query.has_label)
+        throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "calibration needs labels",
+                       "It fits temperatures to labelled rows that are held out.",
+                       "Give label, or leave the option calibration out.");
+}
+
+}  // namespace
+
 void resolve_request(FunctionCallInfo fcinfo, RunRequest &request) {
     require_model_rights(request.model, GetUserId());
     request.query = resolve_training_query(
@@ -40,6 +54,7 @@ void resolve_request(FunctionCallInfo fcinfo, RunRequest &request) {
         throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "there is nothing to learn from",
                        "Neither features nor label names a column.",
                        "Give features for contrastive pre-training, label for supervised training, or both.");
+    require_what_is_fused(request);
 }
 
 }  // namespace csp::server

@@ -19,14 +19,10 @@ BatchLosses::BatchLosses(const TrainingOptions &options, const Samples &samples,
 
 std::vector<BatchLosses::Share> BatchLosses::divide(const RowIds &rows) {
     const auto batch = static_cast<int64_t>(rows.size());
-    const int64_t first = share_begin(batch, group_.size(), group_.rank());
-    const int64_t own = share_begin(batch, group_.size(), group_.rank() + 1) - first;
-    const int parts = static_cast<int>(std::min<int64_t>(lanes_.count(), own));
     std::vector<Share> shares;
-    for (int i = 0; i < parts; ++i) {
-        const int64_t begin = first + share_begin(own, parts, i), end = first + share_begin(own, parts, i + 1);
-        shares.push_back({i == 0 ? &network_ : &twins_[static_cast<std::size_t>(i - 1)],
-                          RowIds(rows.begin() + begin, rows.begin() + end), begin, batch, {}});
+    for (const BatchPart &part : divide_batch(batch, group_, lanes_.count())) {
+        const std::size_t lane = shares.size();
+        shares.push_back({lane == 0 ? &network_ : &twins_[lane - 1], part.of(rows), part.begin, batch, {}});
     }
     return shares;
 }
@@ -151,10 +147,14 @@ SupervisedValidation BatchLosses::validate_supervised(const RowIds &rows) {
                                                                                   : ell(at::sigmoid(own));
         results[i] = {losses.sum().item<double>(), scores.argmax(1).eq(classes).sum().item<int64_t>()};
     });
+    return sum_validation(results, group_);
+}
+
+SupervisedValidation sum_validation(const std::vector<SupervisedValidation> &parts, ProcessGroup &group) {
     SupervisedValidation sum;
-    for (const SupervisedValidation &result : results) sum.loss += result.loss, sum.hits += result.hits;
+    for (const SupervisedValidation &part : parts) sum.loss += part.loss, sum.hits += part.hits;
     const at::Tensor sums = at::tensor({sum.loss, static_cast<double>(sum.hits)}, at::kDouble);
-    group_.sum({sums});
+    group.sum({sums});
     return {sums[0].item<double>(), static_cast<int64_t>(sums[1].item<double>())};
 }
 

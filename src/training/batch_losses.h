@@ -35,6 +35,9 @@ struct SupervisedValidation {
     int64_t hits = 0;  // rows whose class has the highest score
 };
 
+// Of the parts of a batch, over the group.
+SupervisedValidation sum_validation(const std::vector<SupervisedValidation> &parts, ProcessGroup &group);
+
 class BatchLosses {
 public:
     // All references must outlive this object.

@@ -26,23 +26,23 @@ constexpr std::pair<const char *, double EpochMetrics::*> figures[] = {
     {"validation_top1", &EpochMetrics::validation_top1},
     {"seconds", &EpochMetrics::seconds}};
 
+}  // namespace
+
 void save_metrics(const std::string &name, const EpochMetrics &metrics, CheckpointWriter &checkpoint) {
-    checkpoint.add_integer(name + ".supervised", metrics.stage == Stage::supervised);
+    checkpoint.add_integer(name + ".stage", static_cast<int64_t>(metrics.stage));
     checkpoint.add_integer(name + ".epoch", metrics.epoch);
     for (const auto &[figure, member] : figures) checkpoint.add_number(name + '.' + figure, metrics.*member);
 }
 
 EpochMetrics load_metrics(const std::string &name, const CheckpointReader &checkpoint) {
     EpochMetrics metrics;
-    metrics.stage = checkpoint.integer(name + ".supervised", 0, 1) == 1 ? Stage::supervised : Stage::pretraining;
+    metrics.stage = static_cast<Stage>(checkpoint.integer(name + ".stage", 0, static_cast<int64_t>(Stage::image_classifier)));
     metrics.epoch = static_cast<int>(checkpoint.integer(name + ".epoch", 0, most_epochs));
     for (const auto &[figure, member] : figures) metrics.*member = checkpoint.number(name + '.' + figure);
     return metrics;
 }
 
-}  // namespace
-
-void BestEpoch::note(const EpochMetrics &metrics, const Network &network) {
+void BestEpoch::note(const EpochMetrics &metrics, const std::vector<at::Tensor> &weights) {
     last_ = metrics;
     if (std::isnan(metrics.validation_loss)) return;
     if (has_best_ && !(metrics.validation_loss < best_.validation_loss)) {
@@ -53,15 +53,14 @@ void BestEpoch::note(const EpochMetrics &metrics, const Network &network) {
     has_best_ = true;
     epochs_since_ = 0;
     if (!keep_) return;
-    encoder_ = network.encoder().values.detach().clone();
-    head_ = network.head().values.detach().clone();
+    weights_.clear();
+    for (const at::Tensor &values : weights) weights_.push_back(values.detach().clone());
 }
 
-void BestEpoch::restore(Network &network) const {
+void BestEpoch::restore(const std::vector<at::Tensor> &weights) const {
     if (!keeps_best()) return;
     const c10::NoGradGuard no_grad;
-    network.encoder().values.copy_(encoder_);
-    network.head().values.copy_(head_);
+    for (std::size_t i = 0; i < weights.size(); ++i) at::Tensor(weights[i]).copy_(weights_[i]);
 }
 
 void BestEpoch::save(CheckpointWriter &checkpoint) const {
@@ -71,21 +70,21 @@ void BestEpoch::save(CheckpointWriter &checkpoint) const {
     if (!has_best_) return;
     save_metrics("best", best_, checkpoint);
     if (!keep_) return;
-    checkpoint.add_tensor("best.encoder", encoder_);
-    checkpoint.add_tensor("best.head", head_);
+    for (std::size_t i = 0; i < weights_.size(); ++i) checkpoint.add_tensor("best." + std::to_string(i), weights_[i]);
 }
 
-void BestEpoch::load(const CheckpointReader &checkpoint, const Network &network) {
+void BestEpoch::load(const CheckpointReader &checkpoint, const std::vector<at::Tensor> &weights) {
     last_ = load_metrics("last", checkpoint);
     epochs_since_ = static_cast<int>(checkpoint.integer("epochs_since_best", 0, most_epochs));
     has_best_ = checkpoint.integer("has_best", 0, 1) == 1;
     if (!has_best_) return;
     best_ = load_metrics("best", checkpoint);
     if (!keep_) return;
-    encoder_ = at::empty_like(network.encoder().values);
-    head_ = at::empty_like(network.head().values);
-    checkpoint.read_tensor("best.encoder", encoder_);
-    checkpoint.read_tensor("best.head", head_);
+    weights_.clear();
+    for (const at::Tensor &values : weights) {
+        weights_.push_back(at::empty_like(values));
+        checkpoint.read_tensor("best." + std::to_string(weights_.size() - 1), weights_.back());
+    }
 }
 
 }  // namespace csp

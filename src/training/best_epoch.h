@@ -3,8 +3,9 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <vector>
+
 #include "checkpoint.h"
-#include "network.h"
 #include "trainer.h"
 
 namespace csp {
@@ -15,30 +16,34 @@ public:
     // stage ends with the weights of its best epoch in place of its last.
     BestEpoch(int patience, bool keep) : patience_(patience), keep_(keep) {}
 
-    // An epoch has ended and left the network as it is now. One without a validation loss is
-    // no better than another.
-    void note(const EpochMetrics &metrics, const Network &network);
+    // An epoch has ended and left the weights of the stage as they are now. One without a validation loss
+    // is no better than another.
+    void note(const EpochMetrics &metrics, const std::vector<at::Tensor> &weights);
 
     bool out_of_patience() const { return patience_ > 0 && epochs_since_ >= patience_; }
 
-    // The end of a stage: gives the network the weights to keep.
-    void restore(Network &network) const;
+    // The end of a stage: writes the weights to keep.
+    void restore(const std::vector<at::Tensor> &weights) const;
 
     // Of the epoch whose weights are kept.
     const EpochMetrics &metrics() const { return keeps_best() ? best_ : last_; }
 
     void save(CheckpointWriter &checkpoint) const;
-    void load(const CheckpointReader &checkpoint, const Network &network);
+    void load(const CheckpointReader &checkpoint, const std::vector<at::Tensor> &weights);
 
 private:
-    bool keeps_best() const { return keep_ && encoder_.defined(); }
+    bool keeps_best() const { return keep_ && !weights_.empty(); }
 
     int patience_;
     bool keep_;
     EpochMetrics best_, last_;
-    at::Tensor encoder_, head_;  // weights of the best epoch; undefined without one or if not kept
+    std::vector<at::Tensor> weights_;  // of the best epoch; empty without one or if not kept
     bool has_best_ = false;
     int epochs_since_ = 0;  // since the best
 };
+
+// Figures of an epoch under a name in a checkpoint.
+void save_metrics(const std::string &name, const EpochMetrics &metrics, CheckpointWriter &checkpoint);
+EpochMetrics load_metrics(const std::string &name, const CheckpointReader &checkpoint);
 
 }  // namespace csp

@@ -145,11 +145,11 @@ Network::Network(const Network &other, Twin)
 void Network::build_encoder(Builder &builder) {
     build_location_layers(builder, feature_dim_);
     const bool decoder = config_.image_side == ImageSide::location_decoder;
-    if (config_.image_dim > 0 && decoder)
+    if (compares_images(config_) && decoder)
         builder.linear(location_decoder_, "loc_dec", config_.embedding_dim, config_.image_dim, true, false);
-    if (config_.image_dim > 0 && !decoder)
+    if (compares_images(config_) && !decoder)
         builder.linear(image_projection_, "img_dec", config_.image_dim, config_.embedding_dim, true, false);
-    if (config_.image_dim > 0 && !decoder && settings_.learned_temperature > 0) {
+    if (compares_images(config_) && !decoder && settings_.learned_temperature > 0) {
         const double start = -std::log(settings_.learned_temperature);
         builder.constant(log_scale_, "logit_scale", std::min(start, largest_log_scale));
     }

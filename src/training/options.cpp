@@ -239,6 +239,26 @@ const Table &table() {
          "weight of the true class in full_loss; 0: the number of classes"},
         {"weight_contrastive", "", NumberField{FIELD(double, weight_contrastive), 0, 1e6},
          "weight of the pre-training objective during supervised training; 0: leave it out"},
+        // Classes of images, and how they meet those of places.
+        {"image_classifier", "", BooleanField{FIELD(bool, image_classifier)},
+         "train a softmax regression of the classes on the image features too, after the location encoder, which it does "
+         "not change: for csp_image_probabilities and csp_classify(location, features, k)"},
+        {"image_epochs", "", IntegerField{FIELD(int, image_epochs), 0, 1000000},
+         "epochs of the image classifier; 0: 20, or more where these have fewer than 600 batches"},
+        {"image_learning_rate", "", NumberField{FIELD(double, image_learning_rate), 0, 10, true},
+         "learning rate of the image classifier, which sees standardized features"},
+        {"image_weight_decay", "", NumberField{FIELD(double, image_weight_decay), 0, 10},
+         "L2 penalty of the image classifier"},
+        {"calibration", "", BooleanField{FIELD(bool, calibration)},
+         "after training, fit place_temperature, image_temperature and prior_strength to the labelled rows held out, of "
+         "which it takes at least 20"},
+        {"place_temperature", "", NumberField{FIELD(double, model.place_temperature), 0.01, 100},
+         "divides the scores of the class head: above 1 its probabilities are less certain; calibration fits it"},
+        {"image_temperature", "", NumberField{FIELD(double, model.image_temperature), 0.01, 100},
+         "divides the scores of the image classifier; calibration fits it"},
+        {"prior_strength", "", NumberField{FIELD(double, model.prior_strength), 0, 10},
+         "exponent of P(y | x) where it is multiplied with P(y | I): 0 leaves the place out; calibration fits it where there "
+         "is an image classifier"},
         // Both stages.
         {"batch_size", "batch_size", IntegerField{FIELD(int, batch_size), 2, 65536}, "rows a batch of pre-training"},
         {"max_rows_per_class", "max_num_exs_per_class", IntegerField{FIELD(int, max_rows_per_class), 0, 1000000000},
@@ -453,6 +473,14 @@ void validate(const TrainingOptions &options) {
                     one_term ? "weight_in_batch is 0, and l2_regression has no other term."
                              : "Both weight_in_batch and weight_negative are 0.",
                     "Set one of them above 0, or pretrain_epochs and weight_contrastive to 0.");
+    }
+    if (options.image_classifier && options.epochs == 0) {
+        throw Error(ErrorKind::invalid_parameter, "an image classifier needs supervised training", "epochs is 0.",
+                    "Set epochs to 1 or more, or leave image_classifier out.");
+    }
+    if (options.calibration && options.validation_fraction == 0) {
+        throw Error(ErrorKind::invalid_parameter, "no rows are held out to calibrate on", "validation_fraction is 0.",
+                    "Set validation_fraction above 0, or leave calibration out.");
     }
     if ((options.patience > 0 || options.keep_best) && options.validation_fraction == 0) {
         throw Error(ErrorKind::invalid_parameter, "no rows are held out to validate",

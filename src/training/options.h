@@ -77,6 +77,13 @@ struct TrainingOptions {
     double positive_weight = 0;      // of the true class in full_loss; 0: the number of classes
     double weight_contrastive = 0;   // of the objective of stage 1, kept up during stage 2
 
+    // The image classifier, P(y | I), which learns after both stages by the labels of stage 2.
+    bool image_classifier = false;
+    int image_epochs = 0;  // 0: 20, or as many as make 600 batches
+    double image_learning_rate = 1e-3;
+    double image_weight_decay = 1e-3;
+    bool calibration = false;  // fit temperatures and prior strength to the rows held out
+
     // Both stages.
     int batch_size = 512;
     int max_rows_per_class = 0;    // an epoch; 0: all [max_num_exs_per_class]

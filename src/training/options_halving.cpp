@@ -19,6 +19,7 @@ void scale_to_rung(TrainingOptions &options, int rung, int rungs, int reduction)
     options.pretrain_epochs = share(options.pretrain_epochs);
     options.epochs = share(options.epochs);
     options.min_steps = share(options.min_steps);
+    options.image_epochs = share(options.image_epochs);
 }
 
 }  // namespace csp

@@ -98,14 +98,23 @@ int64_t estimate_memory(const TrainingOptions &options, int64_t rows, int image_
     const double scores = (user_count > 0 ? 14.0 * batch2 : 0) * class_count +
                           scores_at_once(options, batch2, class_count) + 2.0 * std::min(1024.0, n) * class_count;
     const double supervised = batch2 * 2 * per_row + scores + (options.weight_contrastive > 0 ? contrastive : 0);
-    const double step = 4 * std::max(image_dim > 0 ? contrastive : 0, class_count > 0 ? supervised : 0);
+    const double classified =
+        options.image_classifier ? batch2 * (3.0 + (kept.image_features ? 0 : 1)) * image_dim + scores : 0;
+    // Scores of the rows held out, of places and images, and what is made of them (calibration.cpp).
+    const double held_out = std::min(n, std::max(20.0, double{1 << 23} / std::max(class_count, 1)));
+    const double calibrated = options.image_classifier || options.calibration ? 8 * held_out * class_count : 0;
     constexpr double kept_by_malloc = 32 << 20;
+    const double step =
+        4 * std::max({image_dim > 0 ? contrastive : 0, class_count > 0 ? supervised : 0, classified, calibrated});
     // Values, two moments, and for each thread gradients and what goes into them; the best epoch's values; a checkpoint
     // of values and moments, once as tensors and once as bytes.
     const double best = options.keep_best ? 1 : 0;
     const double copies = 3 + 2 * options.threads + best + (options.checkpoint_seconds > 0 ? 2 * (3 + best) : 0);
+    // The image classifier comes on top in the end, with one more copy for each thread while gradients are made.
+    const double image_parameters = options.image_classifier ? (double(image_dim) + 1) * class_count : 0;
+    const double parameters = copies * sizes.parameters + (copies + options.threads) * image_parameters;
     // Several workers share the step, and nothing else.
-    const double kept_by_each = data + cache + 1.2 * 4 * copies * sizes.parameters + kept_by_malloc;
+    const double kept_by_each = data + cache + 1.2 * 4 * parameters + kept_by_malloc;
     const double bytes = options.workers * kept_by_each + 1.2 * step;
     return bytes < 9e18 ? static_cast<int64_t>(bytes) : std::numeric_limits<int64_t>::max();
 }

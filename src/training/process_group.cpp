@@ -3,8 +3,11 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 #include "../encoder/error.h"
 #include "checksum.h"
+#include "lanes.h"
 
 namespace csp {
 
@@ -23,6 +26,16 @@ void ProcessGroup::require_same(const std::vector<at::Tensor> &values) {
     throw Error(ErrorKind::internal, "the workers of the training run no longer have the same model",
                 "Their parameters differ though each took the same steps.",
                 "Train with one worker, and report this as a bug unless the machine has faulty memory.");
+}
+
+std::vector<BatchPart> divide_batch(int64_t batch, const ProcessGroup &group, int lanes) {
+    const int64_t first = share_begin(batch, group.size(), group.rank());
+    const int64_t own = share_begin(batch, group.size(), group.rank() + 1) - first;
+    const int count = static_cast<int>(std::min<int64_t>(lanes, own));
+    std::vector<BatchPart> parts;
+    for (int i = 0; i < count; ++i)
+        parts.push_back({first + share_begin(own, count, i), first + share_begin(own, count, i + 1)});
+    return parts;
 }
 
 }  // namespace csp

@@ -44,6 +44,15 @@ private:
     const int rank_, size_;
 };
 
+// Rows of a batch, by their place in it.
+struct BatchPart {
+    int64_t begin, end;
+    std::vector<int64_t> of(const std::vector<int64_t> &rows) const { return {rows.begin() + begin, rows.begin() + end}; }
+};
+
+// What each of so many lanes of this member takes of a batch; of a small one fewer lanes have a part.
+std::vector<BatchPart> divide_batch(int64_t batch, const ProcessGroup &group, int lanes);
+
 // Meets the other members. Throws Error(not_supported) if this LibTorch cannot connect processes.
 std::unique_ptr<ProcessGroup> join_group(const GroupMember &member);
 

@@ -13,7 +13,8 @@ namespace csp {
 
 // What a stream is for: streams of one seed are independent of each other, so that, for
 // example, more negatives do not change the order of the rows.
-enum class RandomPurpose : uint64_t { weights = 1, order, negatives, dropout, head, position, labels };
+enum class RandomPurpose : uint64_t { weights = 1, order, negatives, dropout, head, position, labels,
+                                     image_statistics, calibration };
 
 // A seeded stream of numbers.
 class RandomStream {

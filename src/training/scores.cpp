@@ -23,7 +23,7 @@ struct Sums {
     at::Tensor loss, rows, candidates, bias;  // the loss and, if derived, its gradients
 };
 
-Sums sum_blocks(const Scores &scores, const BlockLoss &loss, bool derive) {
+Sums sum_blocks(const Scores &scores, const BlockLoss &loss, bool derive, bool derive_by_rows = true) {
     const bool rounded = scores.precision == Precision::bfloat16;
     const auto operand = [&](const at::Tensor &x) { return rounded ? x.to(at::kBFloat16) : x.contiguous(); };
     const at::Tensor rows = operand(scores.rows), candidates = operand(scores.candidates);
@@ -33,7 +33,7 @@ Sums sum_blocks(const Scores &scores, const BlockLoss &loss, bool derive) {
     Sums sums;
     sums.loss = at::zeros({}, scores.rows.options());
     if (derive) {
-        sums.rows = at::empty_like(scores.rows);
+        if (derive_by_rows) sums.rows = at::empty_like(scores.rows);
         sums.candidates = at::zeros_like(scores.candidates);
         if (bias.defined()) sums.bias = at::zeros_like(scores.bias);
     }
@@ -44,14 +44,17 @@ Sums sum_blocks(const Scores &scores, const BlockLoss &loss, bool derive) {
         if (bias.defined()) values.add_(bias);
         sums.loss += loss(values, begin, derive);
         if (!derive) continue;
-        at::Tensor row_gradients = sums.rows.narrow(0, begin, size);
-        if (rounded) {
-            row_gradients.copy_(at::mm(values, candidates));
-            sums.candidates.add_(at::mm(values.t(), block));
-        } else {
-            at::mm_out(row_gradients, values, candidates);
-            sums.candidates.addmm_(values.t(), block);
+        if (derive_by_rows) {
+            at::Tensor row_gradients = sums.rows.narrow(0, begin, size);
+            if (rounded)
+                row_gradients.copy_(at::mm(values, candidates));
+            else
+                at::mm_out(row_gradients, values, candidates);
         }
+        if (rounded)
+            sums.candidates.add_(at::mm(values.t(), block));
+        else
+            sums.candidates.addmm_(values.t(), block);
         if (bias.defined()) sums.bias.add_(values.sum(0));
     }
     return sums;
@@ -63,7 +66,7 @@ public:
                               const at::Tensor &candidates, const at::Tensor &bias, Precision precision,
                               const BlockLoss &loss) {
         const Scores scores{rows, candidates, bias.numel() > 0 ? bias : at::Tensor(), precision};
-        Sums sums = sum_blocks(scores, loss, true);
+        Sums sums = sum_blocks(scores, loss, true, rows.requires_grad());
         context->save_for_backward({sums.rows, sums.candidates, sums.bias});
         return sums.loss;
     }

@@ -22,6 +22,10 @@ bool trains_users(const TrainingOptions &options, const TrainingData &data) {
     return trains_classes(options, data) && options.loss == SupervisedLoss::full_loss_user;
 }
 
+bool trains_image_classifier(const TrainingOptions &options, const TrainingData &data) {
+    return options.image_classifier && trains_classes(options, data) && data.features;
+}
+
 bool initial_has(const TrainingData &data, const char *tensor) {
     return data.initial && data.initial->count(tensor) > 0;
 }
@@ -39,6 +43,12 @@ ImageSide image_side(const TrainingOptions &options, const TrainingData &data) {
     return decoder ? ImageSide::location_decoder : ImageSide::image_projection;
 }
 
+void require_images_and_classes(const TrainingData &data) {
+    if (data.features && data.classes) return;
+    throw Error(ErrorKind::invalid_parameter, "an image classifier needs image features and labels", {},
+                "Name a column of features and one of labels, or leave the option image_classifier out.");
+}
+
 }  // namespace
 
 ModelConfig complete_config(const TrainingOptions &options, const TrainingData &data) {
@@ -47,8 +57,10 @@ ModelConfig complete_config(const TrainingOptions &options, const TrainingData &
                         initial_has(data, "loc_dec.weight");
     const bool classes = trains_classes(options, data) || initial_has(data, "class_emb.weight");
     if (trains_users(options, data)) require_users(data);
-    config.image_dim = images ? data.image_dim : 0;
-    config.image_side = image_side(options, data);
+    if (options.image_classifier) require_images_and_classes(data);
+    config.image_classifier = trains_image_classifier(options, data);
+    config.image_dim = images || config.image_classifier ? data.image_dim : 0;
+    config.image_side = images || !config.image_classifier ? image_side(options, data) : ImageSide::none;
     config.class_count = classes ? data.class_count : 0;
     config.user_count = trains_users(options, data) ? data.user_count : 0;
     config.class_head = options.loss == SupervisedLoss::cross_entropy ? ClassHead::softmax : ClassHead::sigmoid;
@@ -112,9 +124,13 @@ void require_two_classes(const StagePlan &plan, const TrainingData &data) {
                 "Give rows of more classes, or train without labels.");
 }
 
-StagePlan plan_supervised(const TrainingOptions &options, const TrainingData &data) {
-    StagePlan plan{Stage::supervised, {}, {}, 0, options.fine_tune_batch_size, options.epochs, options.learning_rate,
-                   options.schedule, options.warmup, {}};  // looks at no features
+// More epochs where these have fewer batches than `least`.
+int enough_epochs(const StagePlan &plan, int epochs, int64_t least) {
+    const int64_t batches = Epoch::batches(plan.epoch_rows, plan.batch_size);
+    return static_cast<int>(std::max<int64_t>(epochs, (least + batches - 1) / batches));
+}
+
+void choose_labelled_rows(StagePlan &plan, const TrainingOptions &options, const TrainingData &data) {
     for (std::size_t i = 0; i < data.rows; ++i) {
         if (data.classes[i] < 0) continue;
         const bool held_out = data.validation && data.validation[i];
@@ -125,8 +141,22 @@ StagePlan plan_supervised(const TrainingOptions &options, const TrainingData &da
     require_rows(plan, "supervised training: rows with a label");
     require_two_classes(plan, data);
     plan.epoch_rows = RowSampler(options, plan.training, data.classes).size();
-    const int64_t batches = Epoch::batches(plan.epoch_rows, plan.batch_size);
-    plan.epochs = static_cast<int>(std::max<int64_t>(plan.epochs, (options.min_steps + batches - 1) / batches));
+}
+
+StagePlan plan_supervised(const TrainingOptions &options, const TrainingData &data) {
+    StagePlan plan{Stage::supervised, {}, {}, 0, options.fine_tune_batch_size, options.epochs, options.learning_rate,
+                   options.schedule, options.warmup, {}};  // looks at no features
+    choose_labelled_rows(plan, options, data);
+    plan.epochs = enough_epochs(plan, options.epochs, options.min_steps);
+    return plan;
+}
+
+StagePlan plan_image_classifier(const TrainingOptions &options, const TrainingData &data) {
+    constexpr int usual_epochs = 20, least_batches = 600;
+    StagePlan plan{Stage::image_classifier, {}, {}, 0, options.fine_tune_batch_size, options.image_epochs,
+                   options.image_learning_rate, Schedule::cosine, 0, shuffle_windows(options, data)};
+    choose_labelled_rows(plan, options, data);
+    if (plan.epochs == 0) plan.epochs = enough_epochs(plan, usual_epochs, least_batches);
     return plan;
 }
 
@@ -136,6 +166,7 @@ std::vector<StagePlan> plan_stages(const TrainingOptions &options, const Trainin
     std::vector<StagePlan> plans;
     if (data.features && options.pretrain_epochs > 0) plans.push_back(plan_pretraining(options, data));
     if (trains_classes(options, data)) plans.push_back(plan_supervised(options, data));
+    if (trains_image_classifier(options, data)) plans.push_back(plan_image_classifier(options, data));
     if (plans.empty()) {
         throw Error(ErrorKind::invalid_parameter, "nothing to train",
                     "Pre-training needs features and pretrain_epochs above 0; supervised training needs labels and "

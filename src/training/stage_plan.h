@@ -29,7 +29,7 @@ ModelConfig complete_config(const TrainingOptions &options, const TrainingData &
 
 // The stages that options and data ask for, in order. Pre-training goes through every row
 // that is not held out, supervised training through those with a label, of which label_ratio
-// may leave a few. Throws
+// may leave a few, and so does the image classifier after them. Throws
 // Error(invalid_parameter) if there is no stage and Error(invalid_data) for fewer than two
 // training rows, or two classes of them.
 std::vector<StagePlan> plan_stages(const TrainingOptions &options, const TrainingData &data);

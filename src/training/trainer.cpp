@@ -1,4 +1,4 @@
-// The two stages of a run as a machine that is driven in short steps.
+// The stages of a run as a machine that is driven in short steps.
 #include "trainer.h"
 
 #include <ATen/ATen.h>
@@ -10,9 +10,11 @@
 #include "../encoder/error.h"
 #include "batch_losses.h"
 #include "best_epoch.h"
+#include "calibration.h"
 #include "checkpoint.h"
 #include "device.h"
 #include "epoch_sums.h"
+#include "image_classifier.h"
 #include "lanes.h"
 #include "make_trainer.h"
 #include "network.h"
@@ -51,9 +53,9 @@ public:
 
     bool advance(double seconds, Progress &progress) override {
         return guarded([&] {
-            if (stage_ == plans_.size()) return false;
             const auto start = std::chrono::steady_clock::now();
             progress = {};
+            if (stage_ == plans_.size()) return calibrate(start, seconds, progress);
             // A step as long as the last one has to fit into what is left of the slice.
             do step(progress);
             while (!progress.epoch_finished && seconds_since(start) + step_seconds_ < seconds);
@@ -65,7 +67,13 @@ public:
         return guarded([&] {
             TensorMap tensors = network_.tensors();
             tensors.insert(position_tensors_.begin(), position_tensors_.end());
-            return TrainedModel{config_, std::move(tensors), best_.metrics()};
+            if (images_) tensors.merge(images_->tensors());
+            TrainedModel model{config_, std::move(tensors), location_metrics_, {}};
+            if (calibration_) {
+                calibration_->apply(model.config);
+                model.fusion = calibration_->metrics();
+            }
+            return model;
         });
     }
 
@@ -76,6 +84,8 @@ public:
             checkpoint.add_tensor("encoder", network_.encoder().values);
             checkpoint.add_tensor("head", network_.head().values);
             checkpoint.add_integer("stage", static_cast<int64_t>(stage_));
+            if (images_) images_->save(checkpoint);
+            save_metrics("location", location_metrics_, checkpoint);
             best_.save(checkpoint);
             if (stage_ < plans_.size()) save_stage(checkpoint);
             return checkpoint.bytes();
@@ -96,22 +106,47 @@ private:
         checkpoint.read_tensor("encoder", network_.encoder().values);
         checkpoint.read_tensor("head", network_.head().values);
         stage_ = static_cast<std::size_t>(checkpoint.integer("stage", 0, static_cast<int64_t>(plans_.size())));
-        if (stage_ < plans_.size()) restore_stage(checkpoint);
+        if (stage_ < plans_.size())
+            restore_stage(checkpoint);
+        else
+            start_calibration(&checkpoint);
+        location_metrics_ = load_metrics("location", checkpoint);
         best_ = BestEpoch(options_.patience, options_.keep_best);
-        best_.load(checkpoint, network_);
+        best_.load(checkpoint, weights());
     }
 
     void start_stage() {
-        adam_ = Adam(options_.weight_decay);
-        const bool pretraining = plan().stage == Stage::pretraining;
-        adam_.add(network_.encoder(), pretraining ? 1 : options_.encoder_learning_rate);
-        if (!pretraining) adam_.add(network_.head(), 1);
+        add_parameters();
         sampler_ = std::make_unique<RowSampler>(options_, plan().training, data_.classes);
         best_ = BestEpoch(options_.patience, options_.keep_best);
         stage_seconds_ = 0;
         stage_rows_ = 0;
         epoch_ = 0;
         start_epoch();
+    }
+
+    // What the stage trains, to its optimizer.
+    void add_parameters() {
+        if (plan().stage == Stage::image_classifier) {
+            adam_ = Adam(options_.image_weight_decay);
+            make_image_classifier();
+            return adam_.add(images_->parameters(), 1);
+        }
+        adam_ = Adam(options_.weight_decay);
+        const bool pretraining = plan().stage == Stage::pretraining;
+        adam_.add(network_.encoder(), pretraining ? 1 : options_.encoder_learning_rate);
+        if (!pretraining) adam_.add(network_.head(), 1);
+    }
+
+    void make_image_classifier() {
+        images_ = std::make_unique<ImageClassifier>(options_, data_, device_, samples_, lanes_, *group_,
+                                                    plans_.back().training);
+    }
+
+    // What the stage leaves behind.
+    std::vector<at::Tensor> weights() const {
+        if (images_) return {images_->parameters().values};
+        return {network_.encoder().values, network_.head().values};
     }
 
     void save_stage(CheckpointWriter &checkpoint) const {
@@ -129,6 +164,7 @@ private:
 
     void restore_stage(const CheckpointReader &checkpoint) {
         start_stage();
+        if (images_) images_->load(checkpoint);
         epoch_ = static_cast<int>(checkpoint.integer("epoch", 0, plan().epochs - 1));
         checkpoint.read_stream("epoch_order", order_);
         start_epoch();
@@ -164,7 +200,7 @@ private:
     // validation batch.
     void step(Progress &progress) {
         const auto start = std::chrono::steady_clock::now();
-        const bool encoding = samples_.encode_some();
+        const bool encoding = samples_.encode_some() || (images_ && images_->measure_some());
         const bool training = !encoding && batch_ < current_->batches();
         if (training)
             train_batch();
@@ -180,7 +216,7 @@ private:
 
     void train_batch() {
         const RowIds rows = current_->batch(batch_);
-        if (plan().stage == Stage::pretraining) samples_.prefetch(*current_, batch_);
+        if (plan().stage != Stage::supervised) samples_.prefetch(*current_, batch_);
         adam_.zero_gradients();
         last_loss_ = compute_gradients(rows);
         if (!std::isfinite(last_loss_)) throw_diverged();
@@ -200,8 +236,7 @@ private:
         const RandomStream order = order_;
         const EpochSums sums = sums_;
         try {
-            const double loss =
-                plan().stage == Stage::pretraining ? contrastive_loss(rows, 1) : supervised_loss(rows);
+            const double loss = loss_of(rows);
             group_->sum(adam_.gradients());
             return loss;
         } catch (...) {
@@ -210,6 +245,15 @@ private:
             sums_ = sums;
             throw;
         }
+    }
+
+    double loss_of(const RowIds &rows) {
+        switch (plan().stage) {
+            case Stage::pretraining: return contrastive_loss(rows, 1);
+            case Stage::supervised: return supervised_loss(rows);
+            case Stage::image_classifier: break;
+        }
+        return images_->loss(rows);
     }
 
     double contrastive_loss(const RowIds &rows, double weight) {
@@ -231,23 +275,24 @@ private:
         return samples_.random_rows(count, order_);
     }
 
-    // Pre-training looks at one batch of the rows held out, supervised training at all.
+    // Pre-training looks at one batch of the rows held out, later stages at all.
     std::size_t rows_to_validate() const {
         const std::size_t count = plan().validation.size();
-        if (plan().stage == Stage::supervised) return count;
+        if (plan().stage != Stage::pretraining) return count;
         return count < 2 ? 0 : std::min(count, static_cast<std::size_t>(plan().batch_size));
     }
 
     void validate_batch() {
         const auto begin = plan().validation.begin() + static_cast<std::ptrdiff_t>(validated_);
         const std::size_t count =
-            std::min<std::size_t>(rows_to_validate() - validated_, plan().stage == Stage::supervised ? 1024 : 65536);
+            std::min<std::size_t>(rows_to_validate() - validated_, plan().stage == Stage::pretraining ? 65536 : 1024);
         const RowIds rows(begin, begin + static_cast<std::ptrdiff_t>(count));
         const auto weight = static_cast<double>(count);
         if (plan().stage == Stage::pretraining) {
             sums_.validation_loss.add(losses_.validate_contrastive(rows), weight);
         } else {
-            const SupervisedValidation result = losses_.validate_supervised(rows);
+            const SupervisedValidation result =
+                images_ ? images_->validate(rows) : losses_.validate_supervised(rows);
             sums_.validation_loss.add(result.loss / weight, weight);
             sums_.validation_top1.add(static_cast<double>(result.hits) / weight, weight);
         }
@@ -277,7 +322,7 @@ private:
     }
 
     void finish_epoch(Progress &progress) {
-        group_->require_same({network_.encoder().values, network_.head().values});
+        group_->require_same(weights());
         progress.epoch_finished = true;
         progress.metrics = {plan().stage,
                             epoch_ + 1,
@@ -289,7 +334,7 @@ private:
                             sums_.validation_loss.value(),
                             sums_.validation_top1.value(),
                             sums_.seconds};
-        best_.note(progress.metrics, network_);
+        best_.note(progress.metrics, weights());
         if (++epoch_ < plan().epochs && !best_.out_of_patience())
             start_epoch();
         else
@@ -297,19 +342,51 @@ private:
     }
 
     void finish_stage() {
-        best_.restore(network_);
-        if (++stage_ < plans_.size()) start_stage();
+        best_.restore(weights());
+        if (!images_) location_metrics_ = best_.metrics();
+        if (++stage_ < plans_.size())
+            start_stage();
+        else
+            start_calibration(nullptr);
+    }
+
+    // checkpoint: null at the end of the last stage.
+    void start_calibration(const CheckpointReader *checkpoint) {
+        if (checkpoint && plans_.back().stage == Stage::image_classifier) {
+            make_image_classifier();
+            images_->load(*checkpoint);
+        }
+        if (!images_ && !(options_.calibration && plans_.back().stage == Stage::supervised)) return;
+        adam_ = Adam(0);
+        calibration_ = std::make_unique<Calibration>(options_, config_, samples_, network_, images_.get(),
+                                                     plans_.back().validation);
+    }
+
+    bool calibrate(std::chrono::steady_clock::time_point start, double seconds, Progress &progress) {
+        const auto step = [&] { return samples_.encode_some() || calibration_->step(); };  // a resumed run has encoded nothing
+        if (!calibration_ || !step()) return false;
+        while (seconds_since(start) < seconds && step()) continue;
+        const StagePlan &last = plans_.back();
+        progress.stage = last.stage;
+        progress.epoch = progress.epochs = last.epochs;
+        progress.batch = progress.batches = Epoch::batches(last.epoch_rows, last.batch_size);
+        progress.loss = last_loss_;
+        return true;
     }
 
     [[noreturn]] void throw_diverged() const {
-        const bool pretraining = plan().stage == Stage::pretraining;
+        struct Words {
+            const char *what, *hint;
+        };
+        constexpr Words of_stages[] = {
+            {"pre-training", "Lower pretrain_learning_rate, or scale the features to about unit variance."},
+            {"supervised training", "Lower learning_rate."},
+            {"the image classifier", "Lower image_learning_rate."}};
+        const Words &words = of_stages[static_cast<std::size_t>(plan().stage)];
         throw Error(
-            ErrorKind::invalid_parameter,
-            std::string("the loss of ") + (pretraining ? "pre-training" : "supervised training") +
-                " is no longer a finite number",
+            ErrorKind::invalid_parameter, std::string("the loss of ") + words.what + " is no longer a finite number",
             "This happened in batch " + std::to_string(batch_ + 1) + " of epoch " + std::to_string(epoch_ + 1) + ".",
-            pretraining ? "Lower pretrain_learning_rate, or scale the features to about unit variance."
-                        : "Lower learning_rate.");
+            words.hint);
     }
 
     const TrainingOptions options_;
@@ -324,9 +401,12 @@ private:
     Network network_;
     Lanes lanes_;
     BatchLosses losses_;
+    std::unique_ptr<ImageClassifier> images_;   // from its stage on
+    std::unique_ptr<Calibration> calibration_;  // after the last stage
     Adam adam_;
     RandomStream order_, epoch_order_ = order_;  // now, and when the epoch's rows were drawn
     BestEpoch best_{0, false};  // of the stage
+    EpochMetrics location_metrics_;  // of the epoch whose weights the location encoder has
 
     std::size_t stage_ = 0;  // of plans_; past the end: finished
     int epoch_ = 0;          // of the stage, from 0

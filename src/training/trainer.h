@@ -36,8 +36,11 @@ struct TrainingData {
     bool keep_position_features = true;  // see KeptInMemory
 };
 
-enum class Stage { pretraining, supervised };
-inline const char *to_string(Stage stage) { return stage == Stage::pretraining ? "pretraining" : "supervised"; }
+enum class Stage { pretraining, supervised, image_classifier };
+inline const char *to_string(Stage stage) {
+    constexpr const char *names[] = {"pretraining", "supervised", "image_classifier"};
+    return names[static_cast<int>(stage)];
+}
 
 // The figures of one finished epoch. NaN where a figure does not apply.
 struct EpochMetrics {
@@ -48,10 +51,10 @@ struct EpochMetrics {
     double loss_in_batch = 0;  // the three terms of pre-training, unweighted
     double loss_negative = 0;
     double loss_dropout = 0;
-    // Pre-training: the in-batch term of up to one batch of validation rows. Supervised: the
+    // Pre-training: the in-batch term of up to one batch of validation rows. Later stages: the
     // loss of the true class, cross-entropy or -ln(P + 1e-5), averaged over validation rows.
     double validation_loss = 0;
-    double validation_top1 = 0;  // supervised: share of validation rows ranked first
+    double validation_top1 = 0;  // of later stages: share of validation rows ranked first
     double seconds = 0;
 };
 
@@ -66,21 +69,35 @@ struct Progress {
     EpochMetrics metrics;
 };
 
-struct TrainedModel {
-    ModelConfig config;
-    TensorMap tensors;     // by the names of encoder/model.h
-    EpochMetrics metrics;  // of the epoch whose weights these are
+// What a place, an image or both tell of the classes of rows that were held out. NaN where there is none.
+struct ClassFigures {
+    double top1, log_loss;        // log_loss: mean of -ln P(y), P scaled to add up to 1
+    double log_loss_uncalibrated;  // with temperatures and prior strength of 1
 };
 
-// A run of both stages, driven in slices so that the caller can answer interrupts between
+struct FusionMetrics {
+    bool measured = false;    // false: the run has neither an image classifier nor calibration
+    int64_t rows = 0;         // labelled and held out: all, or a draw of them
+    bool calibrated = false;  // temperatures and prior strength were fitted to them
+    ClassFigures place{}, image{}, fused{};
+};
+
+struct TrainedModel {
+    ModelConfig config;    // with fitted temperatures and prior strength
+    TensorMap tensors;     // by the names of encoder/model.h
+    EpochMetrics metrics;  // of the epoch whose weights are those of the location encoder
+    FusionMetrics fusion;
+};
+
+// A run of all its stages, driven in slices so that the caller can answer interrupts between
 // them. Not thread-safe; all functions throw csp::Error only.
 class Trainer {
 public:
     virtual ~Trainer() = default;
 
     // Trains for about `seconds`, at least one batch, and returns early at the end of an
-    // epoch, with its metrics. False, without any work, once both stages are finished: the
-    // call after the one that brought the last epoch's metrics. Throws
+    // epoch, with its metrics. False, without any work, once all stages are finished and, where there
+    // is something to fit or to measure on rows held out, that is done: the call after. Throws
     // Error(invalid_parameter) if the loss is no longer finite. A run does not depend on how
     // it is cut into slices.
     virtual bool advance(double seconds, Progress &progress) = 0;
@@ -124,7 +141,7 @@ struct TrainingLibrary {
     int (*cuda_devices)();
 };
 
-constexpr int training_library_version = 6;
+constexpr int training_library_version = 7;
 
 }  // namespace csp
 

@@ -69,6 +69,56 @@ TEST(Fusion, InPlace) {
     EXPECT_EQ(place, (Row{0.25f, 0.75f}));
 }
 
+Row fused(const Row &image, const Row &place, double strength) {
+    Row out(image.size());
+    csp::fuse(image.data(), place.data(), strength, image.size(), out.data());
+    return out;
+}
+
+TEST(Fusion, StrengthIsAnExponent) {
+    const Row image = {0.5f, 0.3f, 0.2f}, place = {0.1f, 0.6f, 0.9f};
+    EXPECT_EQ(fused(image, place, 1), fused(image, place));
+    EXPECT_EQ(fused(image, place, 0), (Row{0.5f, 0.3f, 0.2f}));
+    for (double strength : {0.25, 0.5, 2.0, 10.0}) {
+        const Row out = fused(image, place, strength);
+        double sum = 0;
+        for (int i = 0; i < 3; ++i)
+            sum += image[i] * std::pow(static_cast<double>(place[i]), strength);
+        for (int i = 0; i < 3; ++i)
+            EXPECT_NEAR(out[i], image[i] * std::pow(static_cast<double>(place[i]), strength) / sum, 1e-6);
+    }
+}
+
+// 1e-45 to the tenth power is beyond a double.
+TEST(Fusion, PowersDoNotUnderflowOrOverflow) {
+    const float tiny = std::numeric_limits<float>::denorm_min(), huge = std::numeric_limits<float>::max();
+    EXPECT_EQ(fused({tiny, tiny}, {tiny, tiny}, 10), (Row{0.5f, 0.5f}));
+    EXPECT_EQ(fused({huge, huge}, {huge, huge}, 10), (Row{0.5f, 0.5f}));
+    EXPECT_EQ(fused({1, 0, 1}, {tiny, 1, 0}, 10), (Row{1, 0, 0}));
+    EXPECT_NEAR(fused({tiny, tiny}, {tiny, 2 * tiny}, 2)[1], 0.8f, 1e-6);
+}
+
+TEST(Fusion, WithoutACommonClassTheImageDecidesAtAnyStrength) {
+    for (double strength : {0.5, 3.0})
+        EXPECT_EQ(fused({3, 1, 0}, {0, 0, 1}, strength), (Row{0.75f, 0.25f, 0}));
+    csp_test::expect_error(csp::ErrorKind::invalid_data, [&] { fused({0, 0}, {1, 1}, 0.5); });
+    csp_test::expect_error(csp::ErrorKind::invalid_data, [&] { fused({0, 0}, {1, 1}, 0); });
+}
+
+TEST(Fusion, WhatIsMissingLeavesTheOther) {
+    const Row image = {3, 1}, place = {0.2f, 0.6f}, nothing = {0, 0};
+    Row out(2);
+    csp::fuse_known(image.data(), nullptr, 0.5, 2, out.data());
+    EXPECT_EQ(out, (Row{0.75f, 0.25f}));
+    csp::fuse_known(nullptr, place.data(), 0.5, 2, out.data());
+    EXPECT_NEAR(out[1], 0.75f, 1e-6) << "by the place as it is, whatever its strength beside an image";
+    csp::fuse_known(nullptr, nothing.data(), 1, 2, out.data());
+    EXPECT_EQ(out, (Row{0.5f, 0.5f}));
+    csp_test::expect_error(csp::ErrorKind::invalid_data, [&] { csp::fuse_known(nothing.data(), nullptr, 1, 2, out.data()); });
+    csp::fuse_known(image.data(), place.data(), 1, 2, out.data());
+    EXPECT_EQ(out, fused(image, place));
+}
+
 TEST(Fusion, AnImageWithoutClassesIsAnError) {
     for (const Row &image : {Row{0, 0}, Row{}}) {
         const Row place(image.size(), 0.5f);

@@ -169,7 +169,8 @@ TEST(Device, EveryOptionRunsOnAnotherDevice) {
         [](TrainingOptions &o) { o.precision = Precision::bfloat16, o.negatives = 3; },
         [](TrainingOptions &o) { o.negative_sampler = NegativeSampler::observed; },
         [](TrainingOptions &o) { o.max_rows_per_class = 20, o.balance_classes = true, o.label_ratio = 0.5; },
-        [](TrainingOptions &o) { o.encoder_learning_rate = 0, o.weight_decay = 0.01; }};
+        [](TrainingOptions &o) { o.encoder_learning_rate = 0, o.weight_decay = 0.01; },
+        [](TrainingOptions &o) { o.image_classifier = o.calibration = true, o.image_learning_rate = 1e-4; }};
     for (std::size_t i = 0; i < std::size(variants); ++i) {
         SCOPED_TRACE("variant " + std::to_string(i));
         TrainingOptions options = short_options();

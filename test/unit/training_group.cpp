@@ -210,6 +210,16 @@ TEST_F(ProcessGroups, StagesThatGoOnTogetherHaveTheLossCurveOfOneProcess) {
     expect_same_run(options, toy.view());
 }
 
+TEST_F(ProcessGroups, AnImageClassifierHasTheLossCurveOfOneProcess) {
+    const ToyData toy(300);
+    TrainingOptions options = few_epochs();
+    options.pretrain_epochs = options.epochs = 1;
+    options.image_classifier = true;
+    options.image_epochs = 4;
+    options.calibration = true;
+    expect_same_run(options, toy.view());
+}
+
 // Smaller than the group is.
 TEST_F(ProcessGroups, SharesOfNoRows) {
     const ToyData toy(300);
