@@ -122,7 +122,8 @@ void keep_trial_model(int64 run, const TrainingRows &rows, const TrainedVersion 
 
 // The model may have been renamed since the run began; from here on it is not before this transaction has ended.
 std::string current_name(int64 run) {
-    SpiRows rows = spi_execute("SELECT r.model FROM csp.run r WHERE r.id OPERATOR(pg_catalog.=) $1 FOR UPDATE", SpiArguments().add(run));
+    SpiRows rows = spi_execute("SELECT r.model FROM csp.run r WHERE r.id OPERATOR(pg_catalog.=) $1 FOR UPDATE",
+                               SpiArguments().add(run));
     require_row(run, rows);
     return rows.text(0, 1);
 }
