@@ -188,9 +188,11 @@ void claim_model_name(const std::string &name, Oid owner) {
     if (!server_call([owner] { return SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(owner)); }))
         throw SqlError(ERRCODE_UNDEFINED_OBJECT, "the role that would own model \"" + name + "\" does not exist",
                        "It has been dropped since the training run began.");
-    spi_execute("INSERT INTO csp.model (name, owner) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
-                SpiArguments().add(name).add(OIDOID, ObjectIdGetDatum(owner)));
-    spi_execute("SELECT FROM csp.model m WHERE m.name OPERATOR(pg_catalog.=) $1 FOR UPDATE", SpiArguments().add(name));
+    // Whoever has the name may drop or rename his model between one statement and the other.
+    do
+        spi_execute("INSERT INTO csp.model (name, owner) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
+                    SpiArguments().add(name).add(OIDOID, ObjectIdGetDatum(owner)));
+    while (spi_execute("SELECT FROM csp.model m WHERE m.name OPERATOR(pg_catalog.=) $1 FOR UPDATE", SpiArguments().add(name)).count() == 0);
     require_model_rights(name, owner);
 }
 
