@@ -33,6 +33,22 @@ void require_visible_own_model(const std::string &name) {
     require_owner(name, DatumGetObjectId(rows.datum(0, 1, is_null)));
 }
 
+struct LockedModel {
+    int64 deployed;  // 0: none
+    Oid owner;
+};
+
+LockedModel lock_model(const std::string &name) {
+    CatalogOwnerIdentity catalog_owner;
+    SpiRows rows = spi_execute("SELECT m.deployed, m.owner::pg_catalog.oid FROM csp.model m "
+                               "WHERE m.name OPERATOR(pg_catalog.=) $1 FOR UPDATE",
+                               SpiArguments().add(name));
+    if (rows.count() == 0)
+        throw SqlError(ERRCODE_UNDEFINED_OBJECT, "model \"" + name + "\" has been dropped or renamed meanwhile");
+    bool is_null;
+    return {rows.bigint(0, 1), DatumGetObjectId(rows.datum(0, 2, is_null))};
+}
+
 std::string list_versions(const std::string &model) {
     SpiRows rows = spi_execute("SELECT pg_catalog.string_agg(v.version::pg_catalog.text, ', ' ORDER BY v.version) "
                                "FROM csp.model_version v WHERE v.model OPERATOR(pg_catalog.=) $1",
@@ -117,7 +133,8 @@ void comment(const ModelReference &model, const char *text) {
         spi_execute("UPDATE csp.model_version SET comment = $2 WHERE id OPERATOR(pg_catalog.=) $1",
                     SpiArguments().add(find_version_id(model.name, *model.version)).add(text));
     else
-        spi_execute("UPDATE csp.model SET comment = $2 WHERE name OPERATOR(pg_catalog.=) $1", SpiArguments().add(model.name).add(text));
+        spi_execute("UPDATE csp.model SET comment = $2 WHERE name OPERATOR(pg_catalog.=) $1",
+                    SpiArguments().add(model.name).add(text));
 }
 
 // ---- arguments -----------------------------------------------------------------------------
@@ -133,7 +150,8 @@ std::string text_argument(FunctionCallInfo fcinfo, int number, const char *name)
 std::string name_argument(FunctionCallInfo fcinfo, int number) {
     std::string name = text_argument(fcinfo, number, "model");
     if (name.find('@') != std::string::npos)
-        throw SqlError(ERRCODE_INVALID_NAME, "\"" + name + "\" does not name a model, but a version", {}, "Leave out @ and the number.");
+        throw SqlError(ERRCODE_INVALID_NAME, "\"" + name + "\" does not name a model, but a version", {},
+                       "Leave out @ and the number.");
     return name;
 }
 
@@ -173,13 +191,9 @@ ModelReference parse_model(const std::string &text) {
 
 int64 lock_own_model(const std::string &name) {
     require_visible_own_model(name);
-    CatalogOwnerIdentity catalog_owner;
-    SpiRows rows = spi_execute("SELECT m.deployed, m.owner::pg_catalog.oid FROM csp.model m "
-                               "WHERE m.name OPERATOR(pg_catalog.=) $1 FOR UPDATE",
-                               SpiArguments().add(name));
-    if (rows.count() == 0)
-        throw SqlError(ERRCODE_UNDEFINED_OBJECT, "model \"" + name + "\" has been dropped or renamed meanwhile");
-    return rows.bigint(0, 1);
+    const LockedModel locked = lock_model(name);
+    require_owner(name, locked.owner);  // it may have been given away meanwhile
+    return locked.deployed;
 }
 
 int64 find_version_id(const std::string &name, const std::string &version) {
@@ -187,8 +201,8 @@ int64 find_version_id(const std::string &name, const std::string &version) {
                                "AND v.version::pg_catalog.text OPERATOR(pg_catalog.=) $2",
                                SpiArguments().add(name).add(version));
     if (rows.count() == 0)
-        throw SqlError(ERRCODE_UNDEFINED_OBJECT, "version " + version + " of model \"" + name + "\" does not exist", list_versions(name),
-                       "View csp.models lists them.");
+        throw SqlError(ERRCODE_UNDEFINED_OBJECT, "version " + version + " of model \"" + name + "\" does not exist",
+                       list_versions(name), "View csp.models lists them.");
     return rows.bigint(0, 1);
 }
 
