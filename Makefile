@@ -95,7 +95,7 @@ EXTRA_CLEAN = build csp_train.so $(wildcard src/*/*.o src/*/*.d bench/*.o bench/
 
 # In this order: each builds on the models and tables of those before.
 REGRESS = extension training_data train queries files science train_errors privileges bulk batch batch_modify batch_errors \
-	batch_explain batch_more devices streaming tune drop
+	batch_explain batch_more devices streaming tune registry rights drop
 REGRESS_OPTS = --inputdir=test
 ISOLATION_SPECS := $(sort $(wildcard test/isolation/specs/*.spec))
 ifneq ($(ISOLATION_SPECS),)

@@ -18,7 +18,7 @@ COMMENT ON FUNCTION csp_set_owner(text, text) IS
 -- To whom a model is granted has EXECUTE on this function: so the server knows that the role is in use, as it knows
 -- of ordinary grants.
 CREATE FUNCTION csp.granted_models() RETURNS SETOF text
-    LANGUAGE SQL STABLE PARALLEL SAFE
+    LANGUAGE SQL STABLE STRICT PARALLEL SAFE
     BEGIN ATOMIC
         SELECT m.name FROM csp.model m WHERE csp.includes_me(m.granted_to);
     END;

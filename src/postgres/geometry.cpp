@@ -9,9 +9,11 @@
 extern "C" {
 #include "access/genam.h"
 #include "access/table.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_extension.h"
 #include "parser/parse_func.h"
 #include "utils/fmgroids.h"
+#include "utils/guc.h"
 #include "utils/syscache.h"
 }
 
@@ -80,10 +82,22 @@ FmgrInfo *transform_function() {
     return &function;
 }
 
+// PostGIS looks an SRID up with an operator that it finds in the search path. pg_catalog comes first in it, unless it is
+// named elsewhere: then another's operator may come before.
+Datum transform(FmgrInfo *function, Datum geometry) {
+    if (std::strstr(namespace_search_path, "pg_catalog") == nullptr)
+        return FunctionCall2(function, geometry, Int32GetDatum(srid_wgs84));
+    const int level = NewGUCNestLevel();
+    (void)set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+    const Datum result = FunctionCall2(function, geometry, Int32GetDatum(srid_wgs84));
+    AtEOXact_GUC(true, level);
+    return result;
+}
+
 Datum transform_to_wgs84(Datum geometry, int32_t srid) {
     FmgrInfo *function = transform_function();
     try {
-        return server_call([&] { return FunctionCall2(function, geometry, Int32GetDatum(srid_wgs84)); });
+        return server_call([&] { return transform(function, geometry); });
     } catch (const ServerError &error) {
         if (!error.concerns_data())
             throw;

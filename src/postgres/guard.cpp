@@ -1,6 +1,12 @@
 // Exceptions to server errors and back; which SQLSTATE an ErrorKind has.
 #include "guard.h"
 
+#include <algorithm>
+
+extern "C" {
+#include "mb/pg_wchar.h"
+}
+
 namespace csp::server {
 
 namespace {
@@ -23,13 +29,19 @@ int sqlstate_of(ErrorKind kind) {
 
 // A copy in the current memory context; null for an empty text. An allocation that fails
 // here must not raise: we are inside a catch block.
+// Texts that quote what users wrote, which may be anything, are clipped: they go into the server log.
 const char *copy_text(const std::string &text) {
+    constexpr int longest = 4000;
     if (text.empty())
         return nullptr;
-    void *copy = MemoryContextAllocExtended(CurrentMemoryContext, text.size() + 1, MCXT_ALLOC_NO_OOM);
+    const bool fits = text.size() <= longest;
+    const int size = fits ? int(text.size()) : pg_mbcliplen(text.c_str(), int(std::min<std::size_t>(text.size(), INT_MAX)), longest);
+    auto *copy = static_cast<char *>(MemoryContextAllocExtended(CurrentMemoryContext, size + sizeof("..."), MCXT_ALLOC_NO_OOM));
     if (copy == nullptr)
         return "out of memory while reporting an error";
-    return static_cast<const char *>(std::memcpy(copy, text.c_str(), text.size() + 1));
+    std::memcpy(copy, text.c_str(), size);
+    std::strcpy(copy + size, fits ? "" : "...");
+    return copy;
 }
 
 PendingError describe(const Error &error, int sqlstate) {

@@ -64,7 +64,8 @@ void require_login(Oid role) {
     Role found = server_call([role] {
         HeapTuple tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(role));
         if (!HeapTupleIsValid(tuple))
-            elog(ERROR, "cache lookup failed for role %u", role);
+            ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("the role that owns the training run does not exist"),
+                            errdetail("It did not exist where the run was restored from a dump.")));
         auto *form = (Form_pg_authid)GETSTRUCT(tuple);
         Role result{form->rolcanlogin, pstrdup(NameStr(form->rolname))};
         ReleaseSysCache(tuple);

@@ -176,32 +176,121 @@ sql('ALTER ROLE alice LOGIN');
 ends(behind_another("UPDATE csp.model SET owner = 'bob' WHERE name = 'theirs'"), 'failed|42501', qr/must be owner of model "theirs"/, 'the model is given to another');
 sql("UPDATE csp.model SET owner = 'alice' WHERE name = 'theirs'");
 
-# A role that is dropped: before the run begins, and while it goes on.
-sql('CREATE ROLE short LOGIN; GRANT EXECUTE ON PROCEDURE csp_train TO short; GRANT SELECT ON places TO PUBLIC');
-sub drop_short { return 'REVOKE EXECUTE ON PROCEDURE csp_train FROM short; DROP ROLE short'; }
+# ---- roles that go --------------------------------------------------------------------------------------------------------
+
+# DROP ROLE, REASSIGN OWNED and DROP OWNED are executed by sessions that have not loaded csp_ext.
+my $workers_are_gone = q(SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type LIKE 'csp_ext%');
 my $of_short = "SET ROLE short; " . $server->train('of_short', $small, ', wait => false');
+my $endless_of_short = "SET ROLE short; " . $server->train('of_short', $CspServer::endless, ', wait => false');
+sub of_short { my ($table) = @_; return sql("SELECT count(*) FROM csp.$table WHERE model = 'of_short'"); }
+sub make_short { sql('CREATE ROLE short LOGIN; GRANT EXECUTE ON PROCEDURE csp_train, csp_tune TO short'); }
+sub drop_short { sql('DROP OWNED BY short; DROP ROLE short'); }
+sql('GRANT SELECT ON places TO PUBLIC');
+make_short();
+sql('REVOKE EXECUTE ON PROCEDURE csp_train, csp_tune FROM short; GRANT EXECUTE ON PROCEDURE csp_train TO PUBLIC');
+
 my $first = $server->start('first', $CspServer::endless);
-my $queued = sql($of_short);
-sql(drop_short());
+$run = sql($of_short);
+like($server->error_of('DROP ROLE short'), qr/ERROR:  2BP01: .*owner of materialized view csp\.owned_by_short/s, 'a role is not dropped while it has a queued run');
+sql('REASSIGN OWNED BY short TO postgres');
+is(sql("SELECT owner, state, message FROM csp.runs WHERE id = $run"), 'postgres|cancelled|what its owner owned was given to another role',
+	'a queued run that is given to a superuser is not executed');
+sql('DROP ROLE short');
+sql("DELETE FROM csp.run WHERE id = $run");
+make_short();
+$run = sql($of_short);
+drop_short();
+is(sql("SELECT count(*) FROM csp.run WHERE id = $run"), '0', 'DROP OWNED drops a queued run');
 sql("SELECT csp_cancel($first)");
-ends($queued, 'failed|28000', qr/may not log in or does not exist/, 'the role is dropped while its run is queued');
-sql('CREATE ROLE short LOGIN; GRANT EXECUTE ON PROCEDURE csp_train TO short');
+$server->until_true($workers_are_gone);
+is(of_short('run') . of_short('model_version'), '00', 'and nobody has got a model');
+
+make_short();
+$run = sql($endless_of_short);
+$server->until_it_trains($run);
+drop_short();
+$server->until_true($workers_are_gone);
+is(of_short('run') . $server->answer, '0' . $server->{answer}, 'DROP OWNED ends a run that goes on');
+make_short();
+$run = sql($endless_of_short);
+$server->until_it_trains($run);
+sql('REASSIGN OWNED BY short TO bob');
+$server->until_true($workers_are_gone);
+is(sql("SELECT owner, state, sqlstate FROM csp.runs WHERE id = $run"), 'bob|cancelled|57014', 'so does REASSIGN OWNED, which keeps it');
+sql('DROP OWNED BY short; DROP ROLE short');
+is(sql("SELECT count(*) FROM csp.run WHERE id = $run"), '1', 'what was given away is not dropped');
+
+# A search.
+make_short();
+my $search = sql(qq{SET ROLE short; CALL csp_tune('of_short', 'places', 'geom', 'features', 'label', '{"learning_rate": [0.001, 0.002, 0.003]}', 3, '$CspServer::endless', wait => false)});
+like($server->error_of('DROP ROLE short'), qr/owner of materialized view csp\.owned_by_short/, 'a search holds its role');
+sql('REASSIGN OWNED BY short TO bob');
+$server->until_true($workers_are_gone);
+is(sql("SELECT owner, state FROM csp.searches WHERE id = $search"), 'bob|cancelled', 'it is given to another, and ends');
+is(sql("SELECT string_agg(DISTINCT state::text, ',') FROM csp.trials WHERE search = $search"), 'cancelled', 'with its trials');
+sql('DROP OWNED BY short; DROP ROLE short');
+
+# Held where it publishes: the name is claimed, and the role with it.
+make_short();
 my $holder = $server->node->background_psql('postgres');
-$holder->query_safe('BEGIN; LOCK TABLE csp.model IN EXCLUSIVE MODE');
+$holder->query_safe('BEGIN; LOCK TABLE csp.model_weights IN EXCLUSIVE MODE');
 $run = sql($of_short);
 $server->until_true("SELECT count(*) = 1 FROM pg_stat_activity a JOIN csp.run r ON r.pid = a.pid WHERE r.id = $run AND a.wait_event_type = 'Lock'");
+my ($out, $err) = ('', '');
+my $dropper = $server->start_psql(\$out, \$err, 'DROP OWNED BY short', 'DROP ROLE short');
+$server->until_true("SELECT count(*) = 1 FROM pg_stat_activity WHERE query LIKE 'DROP OWNED%' AND wait_event_type = 'Lock'");
 $holder->quit;
-is(sql("SELECT csp_wait($run)"), 'succeeded', 'the role is there: its run succeeds');
-sql("DELETE FROM csp.model_version WHERE model = 'of_short'; DELETE FROM csp.model WHERE name = 'of_short'");
-# Held where it writes the first epoch's figures.
-$holder = $server->node->background_psql('postgres');
-$holder->query_safe('BEGIN; LOCK TABLE csp.run_metric IN EXCLUSIVE MODE');
-$run = sql($of_short);
-$server->until_true("SELECT count(*) = 1 FROM pg_stat_activity a JOIN csp.run r ON r.pid = a.pid WHERE r.id = $run AND a.wait_event_type = 'Lock'");
-sql(drop_short());
-$holder->quit;
-ends($run, 'failed|42704', qr/the role that would own model "of_short" does not exist/, 'the role is dropped while its run goes on');
-is(sql("SELECT count(*) FROM csp.model WHERE name = 'of_short'"), '0', 'nobody has got a model');
+$dropper->finish;
+$server->until_true($workers_are_gone);
+is(sql("SELECT count(*) FROM pg_roles WHERE rolname = 'short'") . of_short('model_version') . sql("SELECT count(*) FROM csp.run WHERE id = $run"), '000', 'a model that is being published is dropped with its owner')
+	or diag($err);
+sql('REVOKE EXECUTE ON PROCEDURE csp_train FROM PUBLIC');
+
+# Other databases of the server.
+make_short();
+sql(q{CREATE DATABASE other; SET client_min_messages = warning});
+$server->node->safe_psql('other', $CspServer::extension . 'GRANT EXECUTE ON FUNCTION csp_import TO short');
+my $file = sql(q(SELECT encode(csp_export('good'), 'hex')));
+$server->node->safe_psql('other', "SET ROLE short; SELECT csp_import('there', '\\x$file')");
+sql("GRANT EXECUTE ON FUNCTION csp_import TO short; SET ROLE short; SELECT csp_import('here', '\\x$file')");
+sql('REASSIGN OWNED BY short TO bob; DROP OWNED BY short');
+like($server->error_of('DROP ROLE short'), qr/2 objects in database other/, 'models of another database hold a role too');
+is($server->node->safe_psql('other', 'SELECT name, owner FROM csp.models'), 'there|short', 'and stay as they are');
+$server->node->safe_psql('other', 'DROP OWNED BY short');
+sql('DROP ROLE short');
+is(sql("SELECT name, owner FROM csp.models WHERE name = 'here'"), 'here|bob', 'until it has nothing in any');
+
+# ---- a dump, where roles are missing --------------------------------------------------------------------------------------
+
+sub tool { my ($name, @arguments) = @_; return PostgreSQL::Test::Utils::run_command([ $name, @arguments ]); }
+make_short();
+sql("GRANT EXECUTE ON FUNCTION csp_import TO short; SET ROLE short; SELECT csp_import('of_short', '\\x$file'); SELECT csp_grant('of_short', 'bob')");
+sql("SELECT csp_grant('here', 'short'), csp_grant('here', 'public')");
+$first = $server->start('first', $CspServer::endless);
+$run = sql("SET ROLE short; " . $server->train('queued', $small, ', wait => false'));
+my $dump = PostgreSQL::Test::Utils::tempdir() . '/dump';
+tool('pg_dump', '-d', $server->node->connstr('postgres'), '-Fc', '-f', $dump);
+sql("SELECT csp_cancel($first), csp_cancel($run)");
+$server->until_true($workers_are_gone);
+sql('CREATE DATABASE complete');
+my ($restored, $errors) = tool('pg_restore', '-d', $server->node->connstr('complete'), $dump);
+is($errors, '', 'a dump is restored');
+my $owners = q(SELECT name, owner, granted_to FROM csp.models WHERE name IN ('of_short', 'here') ORDER BY name);
+is($server->node->safe_psql('complete', $owners), "here|bob|{short,public}\nof_short|short|{bob}", 'with owners and grants');
+like($server->error_of('DROP OWNED BY short; DROP ROLE short'), qr/objects in database complete/, 'which hold their roles');
+$server->node->safe_psql('complete', 'REASSIGN OWNED BY short TO bob; DROP OWNED BY short');
+is($server->node->safe_psql('complete', $owners), "here|bob|{public}\nof_short|bob|{bob}", 'and go with them');
+sql('DROP ROLE short; CREATE DATABASE bare; CREATE ROLE eve LOGIN');
+($restored, $errors) = tool('pg_restore', '-d', $server->node->connstr('bare'), $dump);
+like($errors, qr/role "short" does not exist/, 'where a role is missing, the dump is restored');
+is($server->node->safe_psql('bare', $owners), "here|bob|{-,public}\nof_short|-|{bob}", 'no role takes its place');
+is($server->node->safe_psql('bare', "SET ROLE eve; $owners"), 'here|bob|{-,public}', 'and nobody else sees what was its');
+$server->node->safe_psql('bare', q(SELECT csp_set_owner('of_short', 'eve'), csp_revoke('of_short', 'bob')));
+is($server->node->safe_psql('bare', "SET ROLE eve; SELECT csp_embed(ST_SetSRID(ST_MakePoint(12.5, 41.9), 4326), 'of_short')"), $server->{answer}, 'until a superuser gives it to another');
+my $state = q(SELECT state, sqlstate FROM csp.runs WHERE model = 'queued');
+$server->node->poll_query_until('bare', "SELECT state <> 'queued' FROM csp.runs WHERE model = 'queued'") or die;
+is($server->node->safe_psql('bare', $state), 'failed|28000', 'a queued run of a missing role is executed as nobody');
+like(($server->node->psql('bare', "CALL csp_resume($run)"))[2], qr/the role that owns the training run does not exist/, 'nor resumed by a superuser');
 
 $server->node->stop;
 done_testing();
