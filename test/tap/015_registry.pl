@@ -10,7 +10,7 @@ use Test::More;
 
 my $server = CspServer->new('registry', 'csp.max_training_workers = 1');
 my $small = $CspServer::small;
-my $long = $small =~ s/"pretrain_epochs": 1,/"pretrain_epochs": 2000,/r;
+my $long = $small =~ s/"pretrain_epochs": 1,/"pretrain_epochs": 300,/r;
 my $id = sql("SELECT csp_model_version('good')");
 sub sql { return $server->sql(@_); }
 sub error_of { return $server->error_of(@_); }
@@ -48,7 +48,7 @@ is(versions('good'), '1, 2, 3, 4 deployed', 'and publishes under the name that s
 $renaming->quit;
 
 sql(q{CALL csp_tune('good', 'places', 'geom', 'features', 'label', '{"learning_rate": [0.1, 0.01, 0.001]}', trials => 3,
-	options => '{"pretrain_epochs": 300, "epochs": 1, "embedding_dim": 8}', wait => false)});
+	options => '{"pretrain_epochs": 50, "epochs": 1, "embedding_dim": 8}', wait => false)});
 my $search = sql('SELECT max(id) FROM csp.searches');
 like(error_of("SELECT csp_drop_model('good')"), qr/ERROR:  55006: model "good" is in use\nDETAIL:  Search $search goes on or is queued/, 'a model is not dropped during a search');
 sql("SELECT csp_rename('good', 'found')");
@@ -135,18 +135,13 @@ SKIP: {
 # Parallel workers answer by the snapshot of their leader.
 sql('CREATE TABLE many AS SELECT ST_SetSRID(ST_MakePoint(i % 360 - 180, i % 170 - 85), 4326) AS geom FROM generate_series(1, 20000) i; ANALYZE many');
 my $parallel = 'SET min_parallel_table_scan_size = 0; SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET max_parallel_workers_per_gather = 2; SET parallel_leader_participation = off;';
-my $digest = "SELECT md5(string_agg(e::text, '' ORDER BY e)) FROM (SELECT csp_embed(geom, 'good') || csp_embed_version(geom, $id) AS e FROM many) x";
-sql("SELECT csp_deploy('good', 2)");
-my $second = sql($digest);
-sql("SELECT csp_deploy('good', 1)");
-my $first = sql($digest);
-isnt($first, $second, 'two versions');
+my $digest = "SELECT count(*) FILTER (WHERE csp_embed(geom, 'good') = csp_embed_version(geom, $id)) FROM many";
 like(sql("$parallel EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) $digest"), qr/Workers Launched: 2/, 'parallel workers');
 my $reader = $server->node->background_psql('postgres');
 $reader->query_safe("$parallel BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM places");
 sql("SELECT csp_deploy('good', 2)");
-is($reader->query_safe($digest), $first, 'in a snapshot from before a deploy');
-is($reader->query_safe("COMMIT; $digest"), $second, 'and after it');
+is($reader->query_safe($digest), 20000, 'in a snapshot from before a deploy');
+is($reader->query_safe("COMMIT; $digest"), 0, 'and after it');
 $reader->quit;
 
 # ---- an extension that is made anew ---------------------------------------------------------------------------------------
@@ -154,7 +149,7 @@ $reader->quit;
 # Ids begin anew: a session must not answer from what it has loaded of other models.
 my $file = sql("SELECT encode(csp_export('good\@2'), 'hex')");
 my $embed = 'SELECT md5(csp_embed_version(geom, 1)::text) FROM places WHERE id = 7';
-$second = sql("SELECT md5(csp_embed(geom, 'good\@2')::text) FROM places WHERE id = 7");
+my $second = sql("SELECT md5(csp_embed(geom, 'good\@2')::text) FROM places WHERE id = 7");
 my $session = $server->node->background_psql('postgres');
 isnt($session->query_safe($embed), $second, 'a session has loaded version 1');
 $session->query_safe('SET client_min_messages = warning; DROP EXTENSION csp_ext CASCADE; CREATE EXTENSION csp_ext');
