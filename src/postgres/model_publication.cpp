@@ -122,7 +122,8 @@ void keep_trial_model(int64 run, const TrainingRows &rows, const TrainedVersion 
 
 // The model may have been renamed since the run began; from here on it is not before this transaction has ended.
 std::string current_name(int64 run) {
-    SpiRows rows = spi_execute("SELECT r.model FROM csp.run r WHERE r.id OPERATOR(pg_catalog.=) $1 FOR UPDATE", SpiArguments().add(run));
+    SpiRows rows = spi_execute("SELECT r.model FROM csp.run r WHERE r.id OPERATOR(pg_catalog.=) $1 FOR UPDATE",
+                               SpiArguments().add(run));
     require_row(run, rows);
     return rows.text(0, 1);
 }
@@ -187,9 +188,11 @@ void claim_model_name(const std::string &name, Oid owner) {
     if (!server_call([owner] { return SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(owner)); }))
         throw SqlError(ERRCODE_UNDEFINED_OBJECT, "the role that would own model \"" + name + "\" does not exist",
                        "It has been dropped since the training run began.");
-    spi_execute("INSERT INTO csp.model (name, owner) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
-                SpiArguments().add(name).add(OIDOID, ObjectIdGetDatum(owner)));
-    spi_execute("SELECT FROM csp.model m WHERE m.name OPERATOR(pg_catalog.=) $1 FOR UPDATE", SpiArguments().add(name));
+    // Whoever has the name may drop or rename his model between one statement and the other.
+    do
+        spi_execute("INSERT INTO csp.model (name, owner) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
+                    SpiArguments().add(name).add(OIDOID, ObjectIdGetDatum(owner)));
+    while (spi_execute("SELECT FROM csp.model m WHERE m.name OPERATOR(pg_catalog.=) $1 FOR UPDATE", SpiArguments().add(name)).count() == 0);
     require_model_rights(name, owner);
 }
 

@@ -117,7 +117,8 @@ void comment(const ModelReference &model, const char *text) {
         spi_execute("UPDATE csp.model_version SET comment = $2 WHERE id OPERATOR(pg_catalog.=) $1",
                     SpiArguments().add(find_version_id(model.name, *model.version)).add(text));
     else
-        spi_execute("UPDATE csp.model SET comment = $2 WHERE name OPERATOR(pg_catalog.=) $1", SpiArguments().add(model.name).add(text));
+        spi_execute("UPDATE csp.model SET comment = $2 WHERE name OPERATOR(pg_catalog.=) $1",
+                    SpiArguments().add(model.name).add(text));
 }
 
 // ---- arguments -----------------------------------------------------------------------------
@@ -133,7 +134,8 @@ std::string text_argument(FunctionCallInfo fcinfo, int number, const char *name)
 std::string name_argument(FunctionCallInfo fcinfo, int number) {
     std::string name = text_argument(fcinfo, number, "model");
     if (name.find('@') != std::string::npos)
-        throw SqlError(ERRCODE_INVALID_NAME, "\"" + name + "\" does not name a model, but a version", {}, "Leave out @ and the number.");
+        throw SqlError(ERRCODE_INVALID_NAME, "\"" + name + "\" does not name a model, but a version", {},
+                       "Leave out @ and the number.");
     return name;
 }
 
@@ -187,8 +189,8 @@ int64 find_version_id(const std::string &name, const std::string &version) {
                                "AND v.version::pg_catalog.text OPERATOR(pg_catalog.=) $2",
                                SpiArguments().add(name).add(version));
     if (rows.count() == 0)
-        throw SqlError(ERRCODE_UNDEFINED_OBJECT, "version " + version + " of model \"" + name + "\" does not exist", list_versions(name),
-                       "View csp.models lists them.");
+        throw SqlError(ERRCODE_UNDEFINED_OBJECT, "version " + version + " of model \"" + name + "\" does not exist",
+                       list_versions(name), "View csp.models lists them.");
     return rows.bigint(0, 1);
 }
 

@@ -13,7 +13,8 @@ void require_not_in_use(const std::string &model, const char *sql, const SpiArgu
     server_call([] { PushActiveSnapshot(GetLatestSnapshot()); });
     SpiRows rows = spi_execute(sql, arguments, true);
     if (rows.count() > 0)
-        throw SqlError(ERRCODE_OBJECT_IN_USE, "model \"" + model + "\" is in use", what + (" " + rows.text(0, 1)) + " goes on or is queued.", hint);
+        throw SqlError(ERRCODE_OBJECT_IN_USE, "model \"" + model + "\" is in use",
+                       what + (" " + rows.text(0, 1)) + " goes on or is queued.", hint);
     server_call([] { PopActiveSnapshot(); });
 }
 
@@ -89,7 +90,8 @@ void drop_model(const ModelReference &model, bool cascade) {
     const std::string text = model.name + "@" + *model.version;
     const int64 version = find_version_id(model.name, *model.version);
     if (version == deployed)
-        throw SqlError(ERRCODE_OBJECT_IN_USE, "cannot drop version " + *model.version + " of model \"" + model.name + "\", which is deployed", {},
+        throw SqlError(ERRCODE_OBJECT_IN_USE,
+                       "cannot drop version " + *model.version + " of model \"" + model.name + "\", which is deployed", {},
                        "Deploy another version first, with csp_deploy or csp_rollback, or drop the whole model.");
     require_no_bulk_run(model.name, model.version->c_str());
     settle_dependents(model, text, cascade);
