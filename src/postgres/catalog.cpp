@@ -23,6 +23,7 @@ char *csp_model_setting = nullptr;
 namespace {
 
 uint64 generation = 1;
+uint64 replacements = 0;
 uint64 setting_changes = 0;
 Oid model_table = InvalidOid;  // csp.model, once it has been looked up
 
@@ -94,23 +95,28 @@ struct Lookup {
     SpiArguments arguments;
 };
 
+// Of each the id and when it was made. A restore that went wrong may leave a name that points to another model's version.
+#define DEPLOYED_VERSIONS \
+    "SELECT v.id, v.created FROM csp.model m JOIN csp.model_version v ON v.id OPERATOR(pg_catalog.=) m.deployed " \
+    "AND v.model OPERATOR(pg_catalog.=) m.name "
+
 Lookup lookup_of(int64 version) {
-    Lookup lookup{"SELECT v.id FROM csp.model_version v WHERE v.id OPERATOR(pg_catalog.=) $1", {}};
+    Lookup lookup{"SELECT v.id, v.created FROM csp.model_version v WHERE v.id OPERATOR(pg_catalog.=) $1", {}};
     lookup.arguments.add(version);
     return lookup;
 }
 
 Lookup lookup_of(const std::string &model) {
     if (model.empty())
-        return {"SELECT m.deployed FROM csp.model m WHERE m.deployed IS NOT NULL LIMIT 2", {}};
+        return {DEPLOYED_VERSIONS "LIMIT 2", {}};
 
     auto at = model.rfind('@');
     Lookup lookup;
     lookup.arguments.add(model.substr(0, at));
     if (at == std::string::npos) {
-        lookup.sql = "SELECT m.deployed FROM csp.model m WHERE m.name OPERATOR(pg_catalog.=) $1 AND m.deployed IS NOT NULL";
+        lookup.sql = DEPLOYED_VERSIONS "WHERE m.name OPERATOR(pg_catalog.=) $1";
     } else {
-        lookup.sql = "SELECT v.id FROM csp.model_version v WHERE v.model OPERATOR(pg_catalog.=) $1 "
+        lookup.sql = "SELECT v.id, v.created FROM csp.model_version v WHERE v.model OPERATOR(pg_catalog.=) $1 "
                      "AND v.version::pg_catalog.text OPERATOR(pg_catalog.=) $2";
         lookup.arguments.add(model.substr(at + 1));
     }
@@ -121,11 +127,23 @@ Lookup lookup_of(const std::string &model) {
 struct Found {
     uint64 count;
     int64 version;
+    TimestampTz created;
 };
+
+// Under an id that has been seen there may be another version: tables that were emptied and filled again, by a restore or
+// by a subscription.
+void note_version(const Found &found) {
+    static std::map<int64, TimestampTz> seen;
+    const auto [entry, is_new] = seen.emplace(found.version, found.created);
+    if (!is_new && entry->second != found.created) {
+        seen.clear();
+        ++replacements;
+    }
+}
 
 Found execute_lookup(Lookup &lookup, Snapshot snapshot) {
     return with_spi([&] {
-        Found found{0, 0};
+        Found found{0, 0, 0};
         server_call([&] {
             SPIPlanPtr plan = SPI_prepare(lookup.sql, lookup.arguments.count(), lookup.arguments.types());
             if (plan == nullptr)
@@ -138,6 +156,7 @@ Found execute_lookup(Lookup &lookup, Snapshot snapshot) {
             if (found.count > 0) {
                 bool is_null;
                 found.version = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
+                found.created = DatumGetTimestampTz(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &is_null));
             }
         });
         return found;
@@ -162,10 +181,10 @@ std::string visible_models() {
                    "View csp.models lists the versions that you can see, with their ids.");
 }
 
-// A name may have versions none of which is deployed yet.
+// A name may have versions none of which is deployed.
 void report_if_not_deployed(const std::string &model) {
     const bool exists = with_spi([&] {
-        SpiRows rows = spi_execute("SELECT FROM csp.model m WHERE m.name OPERATOR(pg_catalog.=) $1 AND m.deployed IS NULL",
+        SpiRows rows = spi_execute("SELECT FROM csp.model m WHERE m.name OPERATOR(pg_catalog.=) $1",
                                    SpiArguments().add(model), true);
         return rows.count() > 0;
     });
@@ -195,6 +214,7 @@ Resolution look_up(const Wanted &wanted) {
     Found found = execute_lookup(lookup, active);
     if (found.count != 1)
         report_not_found(wanted, found.count);
+    note_version(found);
 
     bool durable = false;
     if (!IsInParallelMode()) {
@@ -234,6 +254,8 @@ Oid model_table_oid() {
 }
 
 uint64 catalog_generation() { return generation; }
+
+uint64 version_replacements() { return replacements; }
 
 [[noreturn]] void report_unknown_model(const std::string &model) {
     throw SqlError(ERRCODE_UNDEFINED_OBJECT, "model \"" + model + "\" does not exist", visible_models(),

@@ -12,6 +12,9 @@ namespace csp::server {
 // a deploy of any session, a role's membership, a dropped extension. Never 0.
 uint64 catalog_generation();
 
+// Moves when a version has been found that is another than the one that had its id before.
+uint64 version_replacements();
+
 // Moves whenever the setting csp.model is set, and the generation with it.
 uint64 model_setting_changes();
 void note_model_setting();

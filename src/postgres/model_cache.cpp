@@ -44,11 +44,13 @@ void make_room(std::size_t arriving) {
 // An extension that was dropped and made anew counts its versions from 1 again.
 void forget_models_of_another_catalogue() {
     static Oid table = InvalidOid;
-    if (table != model_table_oid()) {
+    static uint64 replacements = 0;
+    if (table != model_table_oid() || replacements != version_replacements()) {
         cache().clear();
         ++evictions;
     }
     table = model_table_oid();
+    replacements = version_replacements();
 }
 
 std::shared_ptr<const Model> load_version(int64 version) {

@@ -122,6 +122,15 @@ ALTER ROLE csp_test_other NOSUPERUSER;
 SET ROLE csp_test_other;
 SELECT csp_embed(:place, 'theirs');
 \echo :SQLSTATE
+-- what must be granted, and is not
+\set VERBOSITY sqlstate
+SET ROLE csp_test_noinherit;
+CALL csp_train('m', 'places');
+CALL csp_tune('m', 'places');
+CALL csp_resume(1);
+CALL csp_resume_search(1);
+SELECT csp_import('m', '');
+\set VERBOSITY default
 RESET ROLE;
 
 -- ---- owners ----
@@ -446,6 +455,7 @@ BEGIN
     PERFORM public.csp_deploy(mine, 1);
     PERFORM public.csp_rollback(mine);
     PERFORM public.csp_model_version(mine);
+    PERFORM public.csp_model_card(mine), public.csp_model_card_text(mine);
     PERFORM public.csp_embed_version(place, public.csp_model_version(mine));
     INSERT INTO public.spots (id, geom) VALUES (100, place) ON CONFLICT DO NOTHING;
     UPDATE public.spots SET embedding = NULL;

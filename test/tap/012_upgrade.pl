@@ -121,10 +121,15 @@ sql(q{
 	CREATE VIEW shown AS SELECT id, csp_embed(geom, 'birds@2') AS embedding FROM places WHERE id < 10;
 	CREATE MATERIALIZED VIEW stored AS SELECT * FROM shown;
 	CREATE TABLE owners (owner) AS SELECT DISTINCT owner FROM csp.models;
-	CREATE TABLE "aaa" AS SELECT * FROM csp.models;
+	CREATE TABLE typed AS SELECT name, owner FROM csp.model;
+	CREATE TABLE indexed AS SELECT id, geom FROM places;
+	ALTER TABLE indexed ADD embedding real[] GENERATED ALWAYS AS (csp_embed_version(geom, 1)) STORED;
+	CREATE INDEX ON indexed ((csp_embed_version(geom, 2)));
+	SELECT csp_grant('birds', 'alice');
 });
 my $check = q{SELECT md5(string_agg(embedding::text, ' ' ORDER BY id)) FROM shown; SELECT md5(string_agg(embedding::text, ' ' ORDER BY id)) FROM stored;
-	SELECT string_agg(owner::text, ' ' ORDER BY owner::text) FROM owners; SELECT id, name, version, owner FROM csp.models ORDER BY id};
+	SELECT string_agg(owner::text, ' ' ORDER BY owner::text) FROM owners; SELECT string_agg(t::text, ' ' ORDER BY name) FROM typed t;
+	SELECT md5(string_agg(i::text, ' ' ORDER BY id)) FROM indexed i; SELECT * FROM csp.model ORDER BY name; SELECT id, name, version, owner FROM csp.models ORDER BY id};
 my $everything = answers() . sql($check) . sql($runs);
 # Expressions are read from text anew, with other parentheses; and pg_upgrade does not know what is disabled inside of a
 # constraint (the next CREATE EXTENSION does).

@@ -83,6 +83,11 @@ isnt($session->query_safe($embed), $first, 'and trains');
 
 # ---- the whole schema ------------------------------------------------------------------------------------------------------------
 
+# Other versions under the numbers that the subscriber has given meanwhile.
+sql(q{SELECT csp_import('other', csp_export('good@1'))});
+sql($publisher->train('good', $small =~ s/}/, "seed": 9}/r));
+is(sql(q(SELECT deployed FROM csp.model WHERE name = 'good')), there(q(SELECT deployed FROM csp.model WHERE name = 'good')), 'the same number in both places');
+isnt(sql($embed), $session->query_safe($embed), 'for different versions');
 there("TRUNCATE csp.model CASCADE");
 like(error_there($embed), qr/there|does not exist/, 'an empty catalogue');
 there('TRUNCATE csp.run CASCADE; TRUNCATE csp.search CASCADE');
