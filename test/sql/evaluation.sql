@@ -51,6 +51,9 @@ SELECT count(*) FROM (
     EXCEPT SELECT * FROM csp_evaluate('both', 'SELECT * FROM places ORDER BY id', label => 'label', features => 'features', options => '{"seed": 3}')) d;
 SELECT count(low), count(high) FROM csp_evaluate('both', 'places', label => 'label', options => '{"bootstrap": 0}');
 
+-- what it can be told
+SELECT name, type, default_value, range FROM csp_evaluation_options();
+
 -- blocks and folds: of every row in one, and their mean
 SELECT count(DISTINCT part), sum(rows) FROM csp_evaluate('both', 'places', label => 'label', options => '{"block_size": 20, "folds": 4}')
 WHERE metric = 'fold_top1';
