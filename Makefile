@@ -94,8 +94,8 @@ EXTRA_CLEAN = build csp_train.so $(wildcard src/*/*.o src/*/*.d bench/*.o bench/
 	$(EXTENSION)--*.sql)
 
 # In this order: each builds on the models and tables of those before.
-REGRESS = extension training_data train queries evaluation files science train_errors privileges bulk batch batch_modify batch_errors \
-	batch_explain batch_more devices streaming tune drop
+REGRESS = extension training_data train queries files science train_errors privileges bulk batch batch_modify batch_errors \
+	batch_explain batch_more devices streaming tune evaluation drop
 REGRESS_OPTS = --inputdir=test
 ISOLATION_SPECS := $(sort $(wildcard test/isolation/specs/*.spec))
 ifneq ($(ISOLATION_SPECS),)
