@@ -76,6 +76,10 @@ say "retrieval: the nearest of many embeddings"
 # shellcheck disable=SC2086
 "$python" bench/retrieval.py ${CSP_BENCH:-}
 
+say "evaluation, beside csp_probabilities and Python"
+# shellcheck disable=SC2086
+"$python" bench/evaluation.py ${CSP_BENCH:-}
+
 if [ "${CSP_BENCH:-}" != quick ]; then
     say "Top-1 without and with pre-training, three seeds"
     psql -Xq -v ON_ERROR_STOP=1 -f bench/quality.sql

@@ -11,7 +11,11 @@ CREATE FUNCTION csp_evaluate(
     RETURNS TABLE (metric text, scope text, part text, value float8, low float8, high float8, rows bigint)
     LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000000 ROWS 100 AS 'MODULE_PATHNAME', 'csp_evaluate';
 COMMENT ON FUNCTION csp_evaluate(text, text, text, text, text, text, jsonb) IS
-    'how good a model is on the rows of a source: Top-1, 3, 5, 10, mean reciprocal rank, log-loss, macro accuracy and calibration by location, by image and fused, and how well images are put on the map, with intervals by a bootstrap. model: a name or name@version (NULL: as in queries); source: a table, a view or a SELECT, read as the caller; location: its column of points (default: the only geometry or geography column); label: its column of true classes; features: its column of image feature vectors; image_probabilities: its column of probabilities (real[] in the order of csp.classes) by an image classifier of one''s own; options: see doc/evaluate.md. Rows that lack one of the columns are left out and counted. Memory does not grow with the rows';
+    'how good a model is on the rows of a source: Top-1, 3, 5, 10, mean reciprocal rank, log-loss, macro accuracy and calibration by location, by image and fused, and how well images are put on the map, with intervals by a bootstrap. model: a name or name@version (NULL: as in queries); source: a table, a view or a SELECT, read as the caller; location: its column of points (default: the only geometry or geography column); label: its column of true classes; features: its column of image feature vectors; image_probabilities: its column of probabilities (real[] in the order of csp.classes) by an image classifier of one''s own; options: see csp_evaluation_options(). Rows that lack one of the columns are left out and counted. Memory does not grow with the rows';
+
+CREATE FUNCTION csp_evaluation_options() RETURNS TABLE (name text, type text, default_value text, range text, description text)
+    LANGUAGE C IMMUTABLE ROWS 15 PARALLEL SAFE AS 'MODULE_PATHNAME', 'csp_evaluation_options';
+COMMENT ON FUNCTION csp_evaluation_options() IS 'options of csp_evaluate';
 
 CREATE FUNCTION csp_spatial_block(location geometry, size float8, shape text DEFAULT 'square') RETURNS bigint
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'csp_spatial_block';

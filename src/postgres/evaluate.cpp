@@ -16,7 +16,7 @@ enum { arg_of_model, arg_of_source, arg_of_location, arg_of_label, arg_of_featur
 EvaluationOptions evaluation_options(FunctionCallInfo fcinfo) {
     EvaluationOptions options;
     set_options(options, options_argument(fcinfo, arg_of_options,
-                                          "For example '{\"per_class\": true}'. doc/evaluate.md lists all options."));
+                                          "For example '{\"per_class\": true}'. csp_evaluation_options() lists all options."));
     return options;
 }
 

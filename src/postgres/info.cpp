@@ -1,9 +1,10 @@
-// csp_info and csp_options: what this installation is and what a training run can be told.
+// csp_info, csp_options and csp_evaluation_options: what this installation is and what it can be told.
 #include "guard.h"
 #include "spi.h"
 #include "training_library.h"
 
 #include "../encoder/model.h"
+#include "../training/evaluation_options.h"
 #include "../training/hardware.h"
 #include "../training/options.h"
 
@@ -43,6 +44,7 @@ extern "C" {
 
 PG_FUNCTION_INFO_V1(csp_info);
 PG_FUNCTION_INFO_V1(csp_options);
+PG_FUNCTION_INFO_V1(csp_evaluation_options);
 
 // csp_info() -> setof (name, value)
 Datum csp_info(PG_FUNCTION_ARGS) {
@@ -56,6 +58,16 @@ Datum csp_info(PG_FUNCTION_ARGS) {
         put_text_row(fcinfo, {"training library installed", training_library_exists() ? "yes" : "no"});
         for (const DeviceDescription &device : devices())
             put_text_row(fcinfo, {"device " + device.device, device.text});
+        PG_RETURN_NULL();
+    });
+}
+
+// csp_evaluation_options() -> setof (name, type, default_value, range, description)
+Datum csp_evaluation_options(PG_FUNCTION_ARGS) {
+    return guard([&]() -> Datum {
+        server_call([&] { InitMaterializedSRF(fcinfo, 0); });
+        for (const OptionDescription &option : describe_evaluation_options())
+            put_text_row(fcinfo, {option.name, option.type, option.default_value, option.range, option.description});
         PG_RETURN_NULL();
     });
 }

@@ -68,6 +68,8 @@ const char *to_string(UnknownLabels value) { return value == UnknownLabels::wron
 
 const char *to_string(MissingLocations value) { return value == MissingLocations::skip ? "skip" : "image"; }
 
+std::vector<OptionDescription> describe_evaluation_options() { return table().describe(); }
+
 void set_options(EvaluationOptions &options, const std::vector<OptionValue> &values) {
     for (const OptionValue &value : values) table().set(options, value.name, value.kind, value.text);
     if (options.block_size > 0) SpatialBlocks(options.block_shape, options.block_size);

@@ -36,6 +36,8 @@ struct EvaluationOptions {
 const char *to_string(UnknownLabels value);
 const char *to_string(MissingLocations value);
 
+std::vector<OptionDescription> describe_evaluation_options();
+
 // Sets options and checks how they go together. Errors as set_option of training has them.
 void set_options(EvaluationOptions &options, const std::vector<OptionValue> &values);
 

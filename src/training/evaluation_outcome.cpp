@@ -55,11 +55,12 @@ Outcome judge(const float *values, std::size_t n, int truth) {
     double sum;
     float largest;
     sum_and_largest(values, n, &sum, &largest);
-    // A head of sigmoids may have given up every class.
+    // A head of sigmoids may have given up every class. The sum is rounded: it may be less than one of its terms.
     const double scale = sum > 0 ? 1 / sum : 0;
-    if (truth < 0) return {0, 0, largest * scale};
+    const double confidence = std::min(1.0, largest * scale);
+    if (truth < 0) return {0, 0, confidence};
     const auto own = static_cast<std::size_t>(truth);
-    return {1 + classes_ahead(values, n, own), values[own] * scale, largest * scale};
+    return {1 + classes_ahead(values, n, own), std::min(confidence, values[own] * scale), confidence};
 }
 
 }  // namespace csp

@@ -56,18 +56,17 @@ Tensor place_vectors(const Model &model, const double *lonlat, const float *date
     return vectors;
 }
 
-// Of distances in ascending order with weights; half the way between two where exactly half lie below.
-double weighted_median(const std::vector<double> &distances, const std::vector<std::size_t> &order,
-                       const std::function<uint64_t(std::size_t)> &weight) {
+// Of values in ascending order with weights; half the way between two where exactly half lie below.
+double weighted_median(const std::vector<std::pair<double, uint64_t>> &values) {
     uint64_t total = 0, below = 0;
-    for (std::size_t i : order) total += weight(i);
+    for (const auto &[value, weight] : values) total += weight;
     double lower = none;
-    for (std::size_t i : order) {
-        if (weight(i) == 0) continue;
-        if (!std::isnan(lower)) return (lower + distances[i]) / 2;
-        below += weight(i);
-        if (2 * below > total) return distances[i];
-        if (2 * below == total) lower = distances[i];
+    for (const auto &[value, weight] : values) {
+        if (weight == 0) continue;
+        if (!std::isnan(lower)) return (lower + value) / 2;
+        below += weight;
+        if (2 * below > total) return value;
+        if (2 * below == total) lower = value;
     }
     return lower;
 }
@@ -144,8 +143,9 @@ void Retrieval::take_scores(const float *scores, std::size_t image, std::size_t 
     }
 }
 
-void Retrieval::search(const Check &check, std::vector<Found> &found) const {
+std::vector<Retrieval::Found> Retrieval::search(const Check &check) const {
     const Places &places = gallery();
+    std::vector<Found> found(places.size() > 0 ? images_.size() : 0);
     const Epilogue linear_only = {false, Activation::relu};
     std::vector<float> scores(image_block * place_block);
     // Twice: how many are ahead of an image's own place shows only when that is known.
@@ -169,11 +169,14 @@ void Retrieval::search(const Check &check, std::vector<Found> &found) const {
             }
         }
     }
+    for (std::size_t i = 0; i < found.size(); ++i)
+        found[i].distance = great_circle_km(&images_.lonlat[2 * i], &places.lonlat[2 * found[i].place]);
+    return found;
 }
 
 // order: images by distance. weights: of groups; null for one each.
-void Retrieval::figures_of(const std::vector<Found> &found, const std::vector<std::size_t> &order,
-                           const std::vector<uint32_t> *weights, std::vector<double> &values) const {
+std::vector<double> Retrieval::values_of(const std::vector<Found> &found, const std::vector<std::size_t> &order,
+                                         const std::vector<uint32_t> *weights) const {
     auto weight = [&](std::size_t image) -> uint64_t {
         return weights ? (*weights)[static_cast<std::size_t>(groups_[image])] : 1;
     };
@@ -181,44 +184,46 @@ void Retrieval::figures_of(const std::vector<Found> &found, const std::vector<st
         uint64_t all = 0, those = 0;
         for (std::size_t image : order) {
             all += weight(image);
-            those += holds(image) ? weight(image) : 0;
+            those += holds(found[image]) ? weight(image) : 0;
         }
         return all > 0 ? static_cast<double>(those) / static_cast<double>(all) : none;
     };
-    values.push_back(weighted_median(distances_, order, weight));
-    for (double km : recall_km) values.push_back(share([&](std::size_t i) { return distances_[i] <= km; }));
+    std::vector<std::pair<double, uint64_t>> distances;
+    for (std::size_t image : order) distances.emplace_back(found[image].distance, weight(image));
+    std::vector<double> values = {weighted_median(distances)};
+    for (double km : recall_km) values.push_back(share([&](const Found &f) { return f.distance <= km; }));
     if (own_gallery_)
-        for (int rank : recall_ranks) values.push_back(share([&](std::size_t i) { return found[i].ahead < rank; }));
+        for (int rank : recall_ranks) values.push_back(share([&](const Found &f) { return f.ahead < rank; }));
+    return values;
+}
+
+std::vector<std::vector<double>> Retrieval::resample(const std::vector<Found> &found, const std::vector<std::size_t> &order,
+                                                     std::size_t values, const Check &check) const {
+    std::vector<std::vector<double>> resampled(values);
+    std::vector<int> used = groups_;
+    std::sort(used.begin(), used.end());
+    used.erase(std::unique(used.begin(), used.end()), used.end());
+    if (used.size() < 2) return resampled;
+    for (int i = 0; i < options_.bootstrap; ++i) {
+        check();
+        const std::vector<uint32_t> weights = draw_groups(used, bootstrap_groups, options_.seed, i);
+        const std::vector<double> of_draw = values_of(found, order, &weights);
+        for (std::size_t value = 0; value < values; ++value) resampled[value].push_back(of_draw[value]);
+    }
+    return resampled;
 }
 
 std::vector<Figure> Retrieval::figures(const Check &check) const {
-    const std::size_t images = gallery().size() > 0 ? images_.size() : 0;
-    std::vector<Found> found(images);
-    search(check, found);
-    distances_.resize(images);
-    for (std::size_t i = 0; i < images; ++i)
-        distances_[i] = great_circle_km(&images_.lonlat[2 * i], &gallery().lonlat[2 * found[i].place]);
-    std::vector<std::size_t> order(images);
+    const std::vector<Found> found = search(check);
+    std::vector<std::size_t> order(found.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
-    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return distances_[a] < distances_[b]; });
-
-    std::vector<double> values;
-    figures_of(found, order, nullptr, values);
-    std::vector<std::vector<double>> resampled(values.size());
-    std::vector<int> used(groups_.begin(), groups_.begin() + static_cast<std::ptrdiff_t>(images));
-    std::sort(used.begin(), used.end());
-    used.erase(std::unique(used.begin(), used.end()), used.end());
-    for (int i = 0; i < options_.bootstrap && used.size() > 1; ++i) {
-        check();
-        const std::vector<uint32_t> weights = draw_groups(used, bootstrap_groups, options_.seed, i);
-        std::vector<double> of_draw;
-        figures_of(found, order, &weights, of_draw);
-        for (std::size_t value = 0; value < of_draw.size(); ++value) resampled[value].push_back(of_draw[value]);
-    }
+    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return found[a].distance < found[b].distance; });
+    const std::vector<double> values = values_of(found, order, nullptr);
+    std::vector<std::vector<double>> resampled = resample(found, order, values.size(), check);
     std::vector<std::string> names = {"median_km"};
     for (double km : recall_km) names.push_back("recall_" + number_text(km) + "_km");
     for (int rank : recall_ranks) names.push_back("recall_at_" + std::to_string(rank));
-    const auto rows = static_cast<int64_t>(images);
+    const auto rows = static_cast<int64_t>(found.size());
     std::vector<Figure> figures;
     for (std::size_t value = 0; value < values.size(); ++value) {
         const Interval interval = percentile_interval(std::move(resampled[value]), options_.confidence);

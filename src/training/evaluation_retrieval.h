@@ -52,16 +52,20 @@ private:
     struct Found {
         float score = -2;
         std::size_t place = 0;  // of the gallery
+        double distance = 0;    // of the image from it, in km
         float own_score = 0;    // of the image's own place
         double ahead = 0;       // places that are more similar than that; half of those that are as similar
     };
 
     const Places &gallery() const { return own_gallery_ ? images_ : places_; }
     const float *vector_of(std::size_t image) const { return &vectors_[image * width_]; }
-    void search(const Check &check, std::vector<Found> &found) const;
+    std::vector<Found> search(const Check &check) const;
     void take_scores(const float *scores, std::size_t image, std::size_t first, std::size_t count, Found &found) const;
-    void figures_of(const std::vector<Found> &found, const std::vector<std::size_t> &order,
-                    const std::vector<uint32_t> *weights, std::vector<double> &values) const;
+    std::vector<double> values_of(const std::vector<Found> &found, const std::vector<std::size_t> &order,
+                                  const std::vector<uint32_t> *weights) const;
+    // values_of for each resample, a list for each value.
+    std::vector<std::vector<double>> resample(const std::vector<Found> &found, const std::vector<std::size_t> &order,
+                                              std::size_t values, const Check &check) const;
 
     const Model &model_;
     const EvaluationOptions &options_;
@@ -71,7 +75,6 @@ private:
     Places images_, places_;
     std::vector<float> vectors_;  // of the images, of length 1
     std::vector<int> groups_;     // of the images
-    mutable std::vector<double> distances_;  // of the images from what was found
 };
 
 }  // namespace csp

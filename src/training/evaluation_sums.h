@@ -1,23 +1,16 @@
-// Sums over rows from which all figures follow, and intervals of these by a bootstrap, in memory that does not grow with the rows.
-//
-// A bootstrap draws as many rows as there are, with replacement. Here rows are first put into at most bootstrap_groups groups,
-// and groups are drawn: one row each as long as there are no more rows, and one spatial block each where blocks are asked for
-// (a cluster bootstrap), as long as there are no more blocks. Beyond that, groups are drawn at random.
+// Sums over the rows of a scope, from which all its figures follow: memory does not grow with the rows.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
-#include "evaluation_options.h"
+#include "evaluation_bootstrap.h"
 #include "evaluation_outcome.h"
 
 namespace csp {
-
-constexpr int bootstrap_groups = 1024;
 
 // One row of the result of csp_evaluate. Values that there are none of are NaN.
 struct Figure {
@@ -29,39 +22,6 @@ struct Figure {
 
 // Called from time to time; may throw.
 using Check = std::function<void()>;
-
-// Where a row counts.
-struct RowPlace {
-    int group;  // of the bootstrap, from 0
-    int fold;   // from 1; 0: there are none
-};
-
-// Puts rows into groups and folds, in the order in which they come.
-class RowPlaces {
-public:
-    explicit RowPlaces(const EvaluationOptions &options);
-
-    // lonlat: null for a row without a place, which is a block of its own.
-    RowPlace next(const double *lonlat);
-
-private:
-    const EvaluationOptions &options_;
-    std::optional<SpatialBlocks> blocks_;
-    std::unordered_map<int64_t, int> groups_;  // of the first blocks
-    int64_t rows_ = 0;
-};
-
-// How often each of n groups is drawn in one resample. used: those that hold rows.
-std::vector<uint32_t> draw_groups(const std::vector<int> &used, int groups, int64_t seed, int resample);
-
-// The share of sorted values below which `share` of them lie, between two of them in proportion. NaN for none.
-double quantile(const std::vector<double> &sorted, double share);
-
-// Low and high end of the interval of the values of all resamples; NaN ones are left out.
-struct Interval {
-    double low, high;
-};
-Interval percentile_interval(std::vector<double> values, double confidence);
 
 // The rows of one scope.
 class ScopeSums {

@@ -407,28 +407,9 @@ const char *to_string(Schedule value) {
     return "cosine";
 }
 
-namespace {
+std::vector<OptionDescription> describe_options() { return table().describe(); }
 
-OptionDescription describe(const Option &option) {
-    static const TrainingOptions defaults;
-    const std::vector<std::string> published = split(option.published_names);
-    return {option.name,
-            published.empty() ? "" : published.front(),
-            Table::type_text(option),
-            Table::value_text(option, defaults),
-            Table::range_text(option),
-            option.description};
-}
-
-}  // namespace
-
-std::vector<OptionDescription> describe_options() {
-    std::vector<OptionDescription> descriptions;
-    for (const Option &option : table().options) descriptions.push_back(describe(option));
-    return descriptions;
-}
-
-OptionDescription describe_option(const std::string &name) { return describe(table().find(name)); }
+OptionDescription describe_option(const std::string &name) { return Table::describe(table().find(name)); }
 
 void set_option(TrainingOptions &options, const std::string &name, OptionKind kind, const std::string &value) {
     table().set(options, name, kind, value);

@@ -124,6 +124,24 @@ struct OptionTable {
                    option.field);
     }
 
+    // As SQL shows them.
+    std::vector<OptionDescription> describe() const {
+        std::vector<OptionDescription> descriptions;
+        for (const Option &option : options) descriptions.push_back(describe(option));
+        return descriptions;
+    }
+
+    static OptionDescription describe(const Option &option) {
+        static const Options defaults;
+        const std::vector<std::string> published = split(option.published_names);
+        return {option.name,
+                published.empty() ? "" : published.front(),
+                type_text(option),
+                value_text(option, defaults),
+                range_text(option),
+                option.description};
+    }
+
     static OptionFace face(const Option &option) { return {option.name, type_text(option), range_text(option)}; }
 
     static std::string type_text(const Option &option) {

@@ -1,7 +1,6 @@
 -- csp_evaluate, csp_spatial_block and csp_spatial_fold, on the models and places of test train.
 \set SHOW_CONTEXT never
 SET client_min_messages = warning;
-SET extra_float_digits = 0;
 
 -- What a model says of every place, and its figures in SQL.
 CREATE FUNCTION figure(metric text, scope text, VARIADIC call text[]) RETURNS float8 LANGUAGE plpgsql AS $$
@@ -51,6 +50,9 @@ SELECT count(*) FROM (
     EXCEPT SELECT * FROM csp_evaluate('both', 'SELECT * FROM places ORDER BY id', label => 'label', features => 'features', options => '{"seed": 3}')) d;
 SELECT count(low), count(high) FROM csp_evaluate('both', 'places', label => 'label', options => '{"bootstrap": 0}');
 
+-- what it can be told
+SELECT name, type, default_value, range FROM csp_evaluation_options();
+
 -- blocks and folds: of every row in one, and their mean
 SELECT count(DISTINCT part), sum(rows) FROM csp_evaluate('both', 'places', label => 'label', options => '{"block_size": 20, "folds": 4}')
 WHERE metric = 'fold_top1';
@@ -94,8 +96,10 @@ BEGIN
         RETURN NEXT;
     END LOOP;
 END $$;
+\o /dev/null
 SELECT format('CALL csp_train(%L, %L, label => %L, options => %L)', 'fold_' || fold, 'SELECT * FROM places WHERE csp_spatial_fold(geom, 20, 3) <> ' || fold,
               'label', '{"epochs": 3, "hidden_dim": 32, "embedding_dim": 16}') FROM generate_series(1, 3) fold \gexec
+\o
 SELECT fold, rows = (SELECT count(*) FROM places WHERE csp_spatial_fold(geom, 20, 3) = fold) AS rows, top1 BETWEEN 0 AND 1 AS top1 FROM cross_validate(3);
 
 -- blocks
@@ -115,7 +119,7 @@ FROM (SELECT csp_spatial_fold(geom, 20, 4, 9) AS fold FROM places) f;
 
 -- a model that knows dates
 CREATE VIEW dated AS SELECT *, timestamptz '2024-01-01 UTC' + id * interval '1 day' AS seen FROM places;
-CALL csp_train('fold_dated', 'dated', label => 'label', options => '{"epochs": 3, "hidden_dim": 32, "embedding_dim": 16, "observed_at": "seen"}');
+CALL csp_train('fold_dated', 'dated', label => 'label', options => '{"epochs": 3, "hidden_dim": 32, "embedding_dim": 16, "observed_at": "seen"}') \g /dev/null
 SELECT abs(figure('top1', 'location', $$'fold_dated', 'dated', label => 'label', options => '{"observed_at": "seen"}'$$) -
        avg(((SELECT label FROM csp_classify(geom, 1, seen, 'fold_dated')) = label)::int)) < 1e-9 AS top1 FROM dated;
 SELECT metric, value FROM csp_evaluate('fold_dated', 'SELECT geom, label, CASE WHEN id > 60 THEN seen END AS seen FROM dated', label => 'label',
@@ -128,7 +132,7 @@ CREATE ROLE evaluator LOGIN;
 GRANT SELECT (geom, label) ON places TO evaluator;
 GRANT EXECUTE ON PROCEDURE csp_train TO evaluator;
 SET ROLE evaluator;
-CALL csp_train('fold_theirs', 'SELECT geom, label FROM places', label => 'label', options => '{"epochs": 1}');
+CALL csp_train('fold_theirs', 'SELECT geom, label FROM places', label => 'label', options => '{"epochs": 1}') \g /dev/null
 SELECT rows FROM csp_evaluate('fold_theirs', 'SELECT geom, label FROM places', label => 'label') WHERE metric = 'top1';
 SELECT rows FROM csp_evaluate(NULL, 'places', label => 'label') WHERE metric = 'top1';
 SELECT * FROM csp_evaluate('fold_theirs', 'SELECT geom, id FROM places', label => 'id');
@@ -139,8 +143,10 @@ RESET ROLE;
 DELETE FROM csp.run WHERE model = 'fold_theirs';
 
 -- errors
+\set VERBOSITY terse
 SELECT * FROM csp_evaluate('nobody', 'places', label => 'label');
 \echo :SQLSTATE
+\set VERBOSITY default
 SELECT * FROM csp_evaluate('bands', NULL, label => 'label');
 \echo :SQLSTATE
 SELECT * FROM csp_evaluate('bands', 'no_such_table', label => 'label');
