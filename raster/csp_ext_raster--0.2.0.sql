@@ -86,9 +86,9 @@ BEGIN ATOMIC
     SELECT format('SELECT t.rid, csp.raster_tile(t.srid, t.x, t.y, t.scale_x, t.scale_y, t.columns, t.rows, ARRAY[%s]) AS rast
 FROM csp.raster_tiles($1, $2, $3) t,
      LATERAL (SELECT %s FROM csp.raster_locations($1, t.is_box, t.x, t.y, t.scale_x, t.scale_y, t.columns, t.rows) l) b',
-                  string_agg(format('b.band%s', l.n), ', '),
+                  string_agg(format('b.band%s', l.n), ', ' ORDER BY l.n),
                   string_agg(format('pg_catalog.string_agg(csp.raster_pixel(%s.csp_probability(l, %L, %L)), '''') AS band%s',
-                                    e.extnamespace::regnamespace, l.label, model, l.n), ', '))
+                                    e.extnamespace::regnamespace, l.label, model, l.n), ', ' ORDER BY l.n))
     FROM unnest(labels) WITH ORDINALITY l (label, n), pg_extension e WHERE e.extname = 'csp_ext';
 END;
 COMMENT ON FUNCTION csp.raster_query(text[], text) IS 'the query of csp_prior_raster: its parameters are bounds, width and height';
@@ -127,7 +127,8 @@ DECLARE
 BEGIN
     EXECUTE format('ALTER TABLE %s ADD PRIMARY KEY (rid), ALTER rast SET NOT NULL', target);
     EXECUTE format('CREATE INDEX ON %s USING gist (ST_ConvexHull(rast))', target);
-    IF NOT AddRasterConstraints(parts[1]::name, parts[2]::name, 'rast'::name, regular_blocking => true) THEN
+    -- Not regular blocking: its constraint fails under the empty search_path of pg_restore, and the rows are not loaded.
+    IF NOT AddRasterConstraints(parts[1]::name, parts[2]::name, 'rast'::name) THEN
         RAISE EXCEPTION USING MESSAGE = format('constraints of raster %s could not be added', target);
     END IF;
     EXECUTE format('ANALYZE %s', target);
@@ -138,8 +139,7 @@ COMMENT ON FUNCTION csp.register_raster(text) IS
 CREATE FUNCTION csp.raster_comments(target text, labels text[], model text) RETURNS SETOF text
     LANGUAGE SQL STABLE
 BEGIN ATOMIC
-    SELECT format('COMMENT ON TABLE %s IS %L', target, format('prior of model "%s" (version %s) over an area', model,
-                  coalesce(substring(model FROM '@(.*)$'), (SELECT m.version::text FROM csp.models m WHERE m.name = model AND m.deployed))))
+    SELECT format('COMMENT ON TABLE %s IS %L', target, format('prior of model "%s" over an area', model))
     UNION ALL
     SELECT format('COMMENT ON COLUMN %s.rast IS %L', target, string_agg(format('band %s: P(y | x) of class "%s"', n, label), '; ' ORDER BY n))
     FROM unnest(labels) WITH ORDINALITY l (label, n)

@@ -42,16 +42,16 @@ COMMENT ON FUNCTION csp.layer_columns(text[]) IS
     'a column name for each label: the label, cut to 63 bytes, with _2, _3, ... where that is taken';
 
 -- What a class is called in a layer, and what its column says.
-CREATE FUNCTION csp.layer_fields(labels text[], model text) RETURNS TABLE (name text, description text, label text)
+CREATE FUNCTION csp.layer_fields(labels text[], model text) RETURNS TABLE (n bigint, name text, description text, label text)
     LANGUAGE SQL STABLE
 BEGIN ATOMIC
-    SELECT f.name, f.description, NULL
-    FROM (VALUES ('label', format('most probable class of model "%s"', model)),
-                 ('probability', format('P(y | x) of the most probable class, by model "%s"', model)),
-                 ('entropy', format('entropy of all classes in nats, by model "%s": how undecided it is', model))) f (name, description)
+    SELECT f.n, f.name, f.description, NULL
+    FROM (VALUES (1, 'label', format('most probable class of model "%s"', model)),
+                 (2, 'probability', format('P(y | x) of the most probable class, by model "%s"', model)),
+                 (3, 'entropy', format('entropy of all classes in nats, by model "%s": how undecided it is', model))) f (n, name, description)
     WHERE labels IS NULL
     UNION ALL
-    SELECT CASE cardinality(labels) WHEN 1 THEN 'probability' ELSE (csp.layer_columns(labels))[l.n] END,
+    SELECT l.n, CASE cardinality(labels) WHEN 1 THEN 'probability' ELSE (csp.layer_columns(labels))[l.n] END,
            format('P(y | x) of class "%s" by model "%s"', l.label, model), l.label
     FROM unnest(labels) WITH ORDINALITY l (label, n);
 END;
@@ -64,7 +64,7 @@ BEGIN ATOMIC
     SELECT format('SELECT g.id, g.i, g.j, g.geom::%s(Polygon,%s) AS geom, %s FROM %s g',
                   pg_typeof(bounds), ST_SRID(bounds),
                   string_agg(CASE WHEN labels IS NULL THEN format('g.%I', f.name)
-                                  ELSE format('%s.csp_probability(g.location, %L, %L) AS %I', '@extschema@', f.label, model, f.name) END, ', '),
+                                  ELSE format('%s.csp_probability(g.location, %L, %L) AS %I', '@extschema@', f.label, model, f.name) END, ', ' ORDER BY f.n),
                   CASE WHEN labels IS NULL THEN format('%s.csp_class_grid(%s, %L, %L)', '@extschema@', a.cells, model, shape)
                        ELSE format('csp.grid(%s, %L)', a.cells, shape) END)
     FROM csp.layer_fields(labels, model) f,

@@ -43,6 +43,13 @@ run_test() {
     tally "$name" "$log" "$status"
 }
 
+# check DESCRIPTION COMMAND...: passes if the command does.
+check() {
+    local description=$1
+    shift
+    if "$@"; then echo "ok - $description"; else echo "not ok - $description"; fi
+}
+
 # The SQL of a section of doc/maps.md.
 section_sql() {
     awk -v title="## $1" '/^## / { inside = $0 == title } /^```/ { sql = inside && $0 == "```sql"; next } sql' doc/maps.md
@@ -53,12 +60,33 @@ documentation() {
     export PGOPTIONS="-c client_min_messages=warning"
     for section in Grids Layers Rasters Joins; do
         section_sql "$section" >"$logs/$section.sql"
-        if [ -s "$logs/$section.sql" ] && psql -Xq -v ON_ERROR_STOP=1 -f "$logs/$section.sql" -o "$logs/$section.out"; then
-            echo "ok - SQL of section $section"
-        else
-            echo "not ok - SQL of section $section"
-        fi
+        check "section $section has SQL" [ -s "$logs/$section.sql" ]
+        check "SQL of section $section" psql -Xq -v ON_ERROR_STOP=1 -f "$logs/$section.sql" -o "$logs/$section.out"
     done
+}
+
+# A checksum of the layers and rasters of a database, and of what PostGIS says of them.
+contents() {
+    local table
+    {
+        for table in prior '"Several Classes"' most_probable prior_raster disc; do
+            psql -XAqt -d "$1" -c "SELECT * FROM maps.$table ORDER BY 1"
+        done
+        psql -XAqt -d "$1" -c "SELECT f_table_name, srid, type FROM geometry_columns WHERE f_table_schema = 'maps' ORDER BY 1" \
+            -c "SELECT r_table_name, srid, round(scale_x::numeric, 9), round(scale_y::numeric, 9), num_bands, nodata_values, extent FROM raster_columns WHERE r_table_schema = 'maps' ORDER BY 1"
+    } | md5sum
+}
+
+# Layers and rasters outlive a dump, and go on.
+dump_and_restore() {
+    local before
+    before=$(contents "$PGDATABASE")
+    createdb restored
+    pg_dump -Fc -f "$logs/dump"
+    check "restored without errors" pg_restore --exit-on-error -d restored "$logs/dump"
+    check "the same layers and rasters" [ "$(contents restored)" = "$before" ]
+    check "a layer is refreshed" psql -Xq -d restored -v ON_ERROR_STOP=1 -c 'REFRESH MATERIALIZED VIEW CONCURRENTLY maps.prior'
+    check "to the same values" [ "$(contents restored)" = "$before" ]
 }
 
 command -v apt-get >/dev/null || has_tools || skip "the GIS tools are installed with apt here"
@@ -77,6 +105,7 @@ XDG_RUNTIME_DIR=$(mktemp -d) && export XDG_RUNTIME_DIR
 for tool in qgis gdal geopandas; do
     run_test "$tool" "$python" "test/gis/${tool}_test.py"
 done
+run_test "dump and restore" dump_and_restore
 run_test documentation documentation
 rm -rf "$XDG_RUNTIME_DIR"
 

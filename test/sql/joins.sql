@@ -5,7 +5,7 @@ SET ROLE csp_test_mapper;
 SET search_path = maps, public;
 SET csp.model = 'places';
 CALL csp_train('places', 'places', location => 'geom', label => 'label',
-    options => '{"position_encoding": "xyz", "epochs": 40, "learning_rate": 0.005, "fine_tune_batch_size": 32, "embedding_dim": 32, "seed": 3}');
+    options => '{"position_encoding": "xyz", "epochs": 40, "learning_rate": 0.005, "fine_tune_batch_size": 32, "embedding_dim": 32, "seed": 3}') \g /dev/null
 CREATE TABLE parks AS SELECT * FROM (VALUES
     ('arctic', ST_Buffer('SRID=4326;POINT(20 62)'::geometry, 4.5)),
     ('tropic', ST_MakeEnvelope(15.3, -4.7, 22.8, 3.1, 4326)),

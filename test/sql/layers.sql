@@ -10,9 +10,9 @@ CREATE SCHEMA maps AUTHORIZATION csp_test_mapper;
 CREATE SCHEMA hostile AUTHORIZATION csp_test_mapper;
 SET ROLE csp_test_mapper;
 SET search_path = maps, public;
-CALL csp_train('prior', 'places', 'geom', 'features', 'label', '{"pretrain_epochs": 1, "epochs": 4, "embedding_dim": 16, "seed": 1}');
-CALL csp_train('other', 'places', 'geom', 'features', 'label', '{"pretrain_epochs": 0, "epochs": 1, "embedding_dim": 8, "seed": 2}');
-CALL csp_train('images', 'places', 'geom', 'features', NULL, '{"pretrain_epochs": 1, "embedding_dim": 8}');
+CALL csp_train('prior', 'places', 'geom', 'features', 'label', '{"pretrain_epochs": 1, "epochs": 4, "embedding_dim": 16, "seed": 1}') \g /dev/null
+CALL csp_train('other', 'places', 'geom', 'features', 'label', '{"pretrain_epochs": 0, "epochs": 1, "embedding_dim": 8, "seed": 2}') \g /dev/null
+CALL csp_train('images', 'places', 'geom', 'features', NULL, '{"pretrain_epochs": 1, "embedding_dim": 8}') \g /dev/null
 SET csp.model = 'prior';
 
 CREATE VIEW layer_columns AS
@@ -47,7 +47,7 @@ CREATE TABLE before AS SELECT * FROM one;
 SET csp.model = 'other';
 REFRESH MATERIALIZED VIEW CONCURRENTLY one;
 SELECT count(*) AS changed FROM one JOIN before USING (id) WHERE one.probability <> before.probability;
-CALL csp_train('prior', 'places', 'geom', 'features', 'label', '{"pretrain_epochs": 0, "epochs": 2, "embedding_dim": 8, "seed": 99}');
+CALL csp_train('prior', 'places', 'geom', 'features', 'label', '{"pretrain_epochs": 0, "epochs": 2, "embedding_dim": 8, "seed": 99}') \g /dev/null
 REFRESH MATERIALIZED VIEW CONCURRENTLY one;
 SELECT count(*) AS cells, count(*) FILTER (WHERE one.probability = before.probability) AS unchanged,
        bool_and(one.probability = csp_probability(ST_Centroid(one.geom), 'north', 'prior')) AS current
@@ -61,7 +61,7 @@ SET csp.model = 'prior';
 SELECT n, name, octet_length(name) FROM unnest(csp.layer_columns(ARRAY['Turdus merula', 'turdus MERULA', 'id', 'Geom', 'xmin', '', 'a"b''c', 'a', 'a', 'a_2', 'a'])) WITH ORDINALITY u (name, n);
 SELECT octet_length(name), right(name, 3) FROM unnest(csp.layer_columns(ARRAY[repeat('x', 70), repeat('x', 80), repeat('ä', 40), repeat('ä', 41)])) name;
 CREATE TABLE odd AS SELECT geom, CASE label WHEN 'north' THEN 'it''s "quoted"; DROP TABLE places' WHEN 'south' THEN 'id' ELSE '100% \ sure' END AS label FROM places WHERE label IS NOT NULL;
-CALL csp_train('o''dd "model" %s \', 'odd', location => 'geom', label => 'label', options => '{"epochs": 1, "embedding_dim": 8}');
+CALL csp_train('o''dd "model" %s \', 'odd', location => 'geom', label => 'label', options => '{"epochs": 1, "embedding_dim": 8}') \g /dev/null
 CALL csp_create_prior_layer('"o''dd ""layer"" %s \"', ST_MakeEnvelope(0, 0, 2, 2, 4326), 1, ARRAY['it''s "quoted"; DROP TABLE places', 'id', '100% \ sure'], 'o''dd "model" %s \');
 SELECT name, description FROM layer_columns WHERE layer LIKE 'o''dd%';
 SELECT count(*) FROM "o'dd ""layer"" %s \" WHERE abs("it's ""quoted""; DROP TABLE places" + "id_2" + "100% \ sure" - 1) < 1e-5;

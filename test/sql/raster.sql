@@ -49,7 +49,7 @@ SELECT bool_and((val <> -9999) = (ST_Y(geom) <= 90)) AS "to the pole", count(*) 
 SELECT count(*) AS pixels, count(*) FILTER (WHERE val <> -9999) BETWEEN 1000 AND 2300 AS "some have none" FROM csp_prior_raster(ST_MakeEnvelope(-17e6, -8.5e6, 17e6, 8.5e6, 54030), 68, 34, 'south') r, ST_PixelAsCentroids(r.rast, 1, false) c;
 SELECT ST_DumpValues(rast, 1, false) FROM csp_prior_raster(ST_MakeEnvelope(0, 91, 2, 92, 4326), 2, 1, 'south');
 
--- A table that raster_columns knows all about, with comments, of the caller.
+-- A table that raster_columns knows about, with comments, of the caller.
 CALL csp_create_prior_raster('both_classes', ST_MakeEnvelope(-30, -20, 30, 40, 4326), 300, 300, '{south,north}');
 CALL csp_create_prior_raster('maps."All of It"', ST_MakeEnvelope(500000, 5100000, 900000, 5400000, 32632), 40, 30, '{north}', 'prior@1');
 SELECT r_table_name, r_raster_column, srid, round(scale_x::numeric, 6) AS scale_x, round(scale_y::numeric, 6) AS scale_y, blocksize_x, blocksize_y, same_alignment,
