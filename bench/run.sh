@@ -60,6 +60,9 @@ say "batched execution, beside the alternatives"
 # shellcheck disable=SC2086
 "$python" bench/batch.py ${CSP_BENCH:-}
 
+say "tiles of 256 cells, four clients, beside a table of the same cells"
+bench/tiles.sh
+
 say "training, beside the published code in PyTorch"
 # shellcheck disable=SC2086
 "$python" bench/training.py ${CSP_BENCH:-}
