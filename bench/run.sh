@@ -60,6 +60,10 @@ say "batched execution, beside the alternatives"
 # shellcheck disable=SC2086
 "$python" bench/batch.py ${CSP_BENCH:-}
 
+say "a million cells of a prior"
+# shellcheck disable=SC2086
+"$python" bench/grids.py ${CSP_BENCH:-}
+
 say "tiles of 256 cells, four clients, beside a table of the same cells"
 bench/tiles.sh
 
