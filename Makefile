@@ -105,8 +105,8 @@ EXTRA_CLEAN = build csp_train.so $(wildcard src/*/*.o src/*/*.d bench/*.o bench/
 
 # In this order: each builds on the models and tables of those before.
 REGRESS = extension training_data train queries retrieval grids tiles files science train_errors privileges bulk batch \
-	batch_modify batch_errors batch_explain batch_more devices streaming tune registry rights evaluation layers raster joins \
-	fusion drop
+	batch_modify batch_errors batch_explain batch_more devices streaming tune registry rights layers raster joins \
+	fusion evaluation drop
 REGRESS_OPTS = --inputdir=test
 ISOLATION_SPECS := $(sort $(wildcard test/isolation/specs/*.spec))
 ifneq ($(ISOLATION_SPECS),)

@@ -64,6 +64,9 @@ say "a million cells of a prior"
 # shellcheck disable=SC2086
 "$python" bench/grids.py ${CSP_BENCH:-}
 
+say "tiles of 256 cells, four clients, beside a table of the same cells"
+bench/tiles.sh
+
 say "training, beside the published code in PyTorch"
 # shellcheck disable=SC2086
 "$python" bench/training.py ${CSP_BENCH:-}

@@ -1,7 +1,8 @@
 #!/bin/bash
-# Tiles of a prior: what pgbench sees with four clients, each a session that asks for tiles here and there at zoom 2 to 7. Latency in ms,
-# 50th and 99th percentile, for 256 cells a tile: computed as they are asked for, and beside that ST_AsMVT over a table that
-# has the same cells computed beforehand (zoom 5 only: 262,144 cells). Called by bench/run.sh, in its cluster.
+# Tiles of a prior, 256 cells each: what pgbench sees with four clients, each a session that asks for tiles here and there at zoom 2
+# to 7. Latency in ms, 50th and 99th percentile: computed as they are asked for, and beside that ST_AsMVT over a table that has the
+# same cells computed beforehand (zoom 5 only: 262,144 cells). Then the processor time of a tile in one session, which a busy
+# machine changes little. Called by bench/run.sh, in its cluster. Argument: seconds a measurement (10).
 set -euo pipefail
 
 seconds=${1:-10}
@@ -45,3 +46,21 @@ for _ in 1 2 3; do
     percentiles "from a table of cells" "$scratch/table"
     percentiles "the ETag alone" "$scratch/etag"
 done
+
+psql -XAtq -v ON_ERROR_STOP=1 <<'SQL'
+CREATE FUNCTION pg_temp.seconds() RETURNS float8 LANGUAGE SQL AS $$
+    SELECT (f[12]::int + f[13]::int) / 100.0 FROM regexp_split_to_array(regexp_replace(pg_read_file('/proc/self/stat'), '^.*\) ', ''), ' ') f $$;
+DO $$
+DECLARE query json; started float8;
+BEGIN
+    FOREACH query IN ARRAY ARRAY['{"label": "Cf"}', '{}', '{"kind": "embedding"}', '{"label": "Cf", "cells": 64}']::json[] LOOP
+        PERFORM csp_prior_tile(5, 17, 11, (query::jsonb || '{"model": "bench"}')::json) FROM generate_series(1, 10);
+        started := pg_temp.seconds();
+        PERFORM csp_prior_tile(5, 17, 11, (query::jsonb || '{"model": "bench"}')::json) FROM generate_series(1, 100);
+        RAISE NOTICE 'processor time of a tile: % ms %', round((10 * (pg_temp.seconds() - started))::numeric, 2), query;
+    END LOOP;
+    started := pg_temp.seconds();
+    PERFORM csp_probability(c.location, 'Cf', 'bench') FROM generate_series(1, 100), csp.tile_cells(5, 17, 11, 16, NULL, false) c;
+    RAISE NOTICE 'of that, the probability of 256 places: % ms', round((10 * (pg_temp.seconds() - started))::numeric, 2);
+END $$;
+SQL

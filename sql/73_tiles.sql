@@ -84,7 +84,7 @@ CREATE FUNCTION csp.mask_source(mask text, OUT relation text, OUT columns int, O
 BEGIN ATOMIC
     SELECT min(quote_ident(n.nspname) || '.' || quote_ident(c.relname)), count(a.attname)::int, min(a.attname::text)::name,
            min(postgis_typmod_srid(a.atttypmod)),
-           (SELECT e.extnamespace::regnamespace::text::name FROM pg_extension e WHERE e.extname = 'postgis')
+           (SELECT p.nspname FROM pg_extension e JOIN pg_namespace p ON p.oid = e.extnamespace WHERE e.extname = 'postgis')
     FROM pg_class c
     JOIN pg_namespace n ON n.oid = c.relnamespace
     LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND NOT a.attisdropped AND a.atttypid = 'geometry'::regtype
@@ -166,6 +166,7 @@ CREATE FUNCTION csp_map_tile(z int, x int, y int, model text DEFAULT '', label t
 COMMENT ON FUNCTION csp_map_tile(int, int, int, text, text, text, int, text, boolean, float8) IS
     'csp_ext: a trained prior as vector tiles. As csp_prior_tile, with an argument for each key; empty text: not given';
 
+-- The first number is that of the tiles' format: another one for tiles that look otherwise.
 CREATE FUNCTION csp.tile_etag(level int, tile_column int, tile_row int, cells int, mask geometry, outside boolean, threshold float8,
                               label text, kind text, version bigint) RETURNS text
     LANGUAGE SQL IMMUTABLE PARALLEL SAFE

@@ -36,7 +36,7 @@ cp examples/webmap/* test/webmap/* "$scratch/"
 (cd "$scratch" && npm ci --no-audit --no-fund --ignore-scripts >npm.log 2>&1) || { tail -n 5 "$scratch/npm.log" >&2; skip "npm cannot install the packages"; }
 
 cluster_start "log_min_messages = fatal"
-psql -Xq -v ON_ERROR_STOP=1 <<'SQL'
+psql -Xq -v ON_ERROR_STOP=1 >/dev/null <<'SQL'
 SET client_min_messages = warning;
 CREATE EXTENSION csp_ext CASCADE;
 \i data/load.sql

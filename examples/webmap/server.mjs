@@ -4,7 +4,7 @@ import { createServer } from 'node:http';
 import { readFile } from 'node:fs/promises';
 import pg from 'pg';
 
-const pool = new pg.Pool({ max: 4 });
+const pool = new pg.Pool({ max: 4 }).on('error', (error) => console.error(error.message));
 const library = new URL('.', import.meta.resolve('maplibre-gl'));
 const types = { html: 'text/html; charset=utf-8', mjs: 'text/javascript', css: 'text/css' };
 
@@ -56,8 +56,10 @@ createServer(async (request, response) => {
     try {
         result = await answer(request);
     } catch (error) {
-        // The database says what is wrong with a request (SQLSTATE); anything else is the server's own trouble.
-        result = { status: error.code?.length === 5 ? 400 : 500, type: 'text/plain; charset=utf-8', body: error.message };
+        // What is wrong with a request the database says; anything else is the server's own trouble.
+        const status = error instanceof pg.DatabaseError ? 400 : error.code === 'ENOENT' ? 404 : 500;
+        if (status === 500) console.error(error);
+        result = { status, type: 'text/plain; charset=utf-8', body: { 400: error.message, 404: 'not found', 500: 'internal error' }[status] };
     }
     response.writeHead(result.status ?? 200, { ...(result.type && { 'Content-Type': result.type }), ...result.headers });
     response.end(result.body);

@@ -1,6 +1,7 @@
 -- Files of sql/ that 0.1.0 did not have.
 -- include sql/45_registry.sql
 -- include sql/46_rights.sql
+-- include sql/47_fusion.sql
 -- include sql/55_evaluation.sql
 -- include sql/56_retrieval.sql
 -- include sql/70_grids.sql
