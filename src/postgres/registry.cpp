@@ -33,6 +33,22 @@ void require_visible_own_model(const std::string &name) {
     require_owner(name, DatumGetObjectId(rows.datum(0, 1, is_null)));
 }
 
+struct LockedModel {
+    int64 deployed;  // 0: none
+    Oid owner;
+};
+
+LockedModel lock_model(const std::string &name) {
+    CatalogOwnerIdentity catalog_owner;
+    SpiRows rows = spi_execute("SELECT m.deployed, m.owner::pg_catalog.oid FROM csp.model m "
+                               "WHERE m.name OPERATOR(pg_catalog.=) $1 FOR UPDATE",
+                               SpiArguments().add(name));
+    if (rows.count() == 0)
+        throw SqlError(ERRCODE_UNDEFINED_OBJECT, "model \"" + name + "\" has been dropped or renamed meanwhile");
+    bool is_null;
+    return {rows.bigint(0, 1), DatumGetObjectId(rows.datum(0, 2, is_null))};
+}
+
 std::string list_versions(const std::string &model) {
     SpiRows rows = spi_execute("SELECT pg_catalog.string_agg(v.version::pg_catalog.text, ', ' ORDER BY v.version) "
                                "FROM csp.model_version v WHERE v.model OPERATOR(pg_catalog.=) $1",
@@ -175,13 +191,9 @@ ModelReference parse_model(const std::string &text) {
 
 int64 lock_own_model(const std::string &name) {
     require_visible_own_model(name);
-    CatalogOwnerIdentity catalog_owner;
-    SpiRows rows = spi_execute("SELECT m.deployed, m.owner::pg_catalog.oid FROM csp.model m "
-                               "WHERE m.name OPERATOR(pg_catalog.=) $1 FOR UPDATE",
-                               SpiArguments().add(name));
-    if (rows.count() == 0)
-        throw SqlError(ERRCODE_UNDEFINED_OBJECT, "model \"" + name + "\" has been dropped or renamed meanwhile");
-    return rows.bigint(0, 1);
+    const LockedModel locked = lock_model(name);
+    require_owner(name, locked.owner);  // it may have been given away meanwhile
+    return locked.deployed;
 }
 
 int64 find_version_id(const std::string &name, const std::string &version) {
