@@ -4,6 +4,8 @@
 -- the rows of models that they own or may use (row-level security) and write none: csp_ext does,
 -- as the owner of the extension.
 
+SET LOCAL search_path = pg_catalog, pg_temp;
+
 CREATE TYPE csp.run_state AS ENUM ('queued', 'running', 'succeeded', 'failed', 'cancelled', 'crashed');
 
 -- A name that points to its deployed version. No foreign key says so: with one in either
@@ -254,3 +256,5 @@ CREATE VIEW csp.metrics WITH (security_invoker = true) AS
 COMMENT ON VIEW csp.metrics IS 'figures of every epoch of every training run';
 
 GRANT SELECT ON csp.models, csp.classes, csp.runs, csp.progress, csp.metrics TO PUBLIC;
+
+SELECT pg_catalog.set_config('search_path', pg_catalog.current_setting('csp_ext.search_path'), true);

@@ -2,6 +2,8 @@
 --
 -- All of it is transactional. A deploy is seen by every session at its next statement, by a running one never.
 
+SET LOCAL search_path = pg_catalog, pg_temp;
+
 -- A version never changes once written: whoever names one by its id can rely on it.
 CREATE FUNCTION csp.refuse_change() RETURNS trigger
     LANGUAGE C AS 'MODULE_PATHNAME', 'csp_refuse_change';
@@ -13,6 +15,8 @@ CREATE TRIGGER immutable BEFORE UPDATE ON csp.model_version FOR EACH ROW
     EXECUTE FUNCTION csp.refuse_change();
 CREATE TRIGGER immutable BEFORE UPDATE ON csp.model_weights FOR EACH ROW EXECUTE FUNCTION csp.refuse_change();
 CREATE TRIGGER immutable BEFORE UPDATE ON csp.model_class FOR EACH ROW EXECUTE FUNCTION csp.refuse_change();
+
+SELECT pg_catalog.set_config('search_path', pg_catalog.current_setting('csp_ext.search_path'), true);
 
 -- ---- queries by version -------------------------------------------------------------------------------------------
 
@@ -92,6 +96,8 @@ COMMENT ON FUNCTION csp.models_named(pg_node_tree) IS
 CREATE FUNCTION csp.models_named(trigger_arguments bytea) RETURNS TABLE (model text, version bigint)
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE ROWS 1 AS 'MODULE_PATHNAME', 'csp_trigger_models_named';
 COMMENT ON FUNCTION csp.models_named(bytea) IS 'model that a trigger with these arguments (pg_trigger.tgargs) names which calls csp_embed_trigger';
+
+SET LOCAL search_path = pg_catalog, pg_temp;
 
 -- PostgreSQL knows which objects depend on functions of csp_ext; the models are constants in the calls.
 CREATE VIEW csp.dependents WITH (security_invoker = true) AS
@@ -185,7 +191,7 @@ CREATE FUNCTION csp.model_card(version bigint) RETURNS jsonb
             'classes', (SELECT jsonb_agg(jsonb_build_object('label', c.label, 'rows', c.rows) ORDER BY c.class)
                         FROM csp.model_class c WHERE c.version = v.id),
             'options', (SELECT jsonb_object_agg(o.key, o.value)
-                        FROM jsonb_each(v.options) o LEFT JOIN csp_options() d ON d.name = o.key
+                        FROM jsonb_each(v.options) o LEFT JOIN @extschema@.csp_options() d ON d.name = o.key
                         WHERE o.value #>> '{}' <> COALESCE(d.default_value, '')),
             'metrics', v.metrics,
             'queries', (SELECT jsonb_agg(q.call)
@@ -201,14 +207,14 @@ CREATE FUNCTION csp.model_card(version bigint) RETURNS jsonb
         FROM csp.models v WHERE v.id = model_card.version);
 COMMENT ON FUNCTION csp.model_card(bigint) IS 'what is known of the version with that id: see csp_model_card';
 
-CREATE FUNCTION csp_model_card(model text) RETURNS jsonb
-    LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN csp.model_card(csp_model_version(model));
-COMMENT ON FUNCTION csp_model_card(text) IS
+CREATE FUNCTION @extschema@.csp_model_card(model text) RETURNS jsonb
+    LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN csp.model_card(@extschema@.csp_model_version(model));
+COMMENT ON FUNCTION @extschema@.csp_model_card(text) IS
     'what is known of a version (name, the deployed one, or name@version): model, version, id, deployed, owner, comment, version_comment, created, architecture, training (source, query, rows, extent as west, south, east and north in degrees, ...), classes with their rows, options that differ from the defaults, metrics, software, queries';
 
-CREATE FUNCTION csp_model_card() RETURNS jsonb
-    LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN csp.model_card(csp_model_version());
-COMMENT ON FUNCTION csp_model_card() IS 'what is known of the version that answers where no model is named: see csp_model_card(text)';
+CREATE FUNCTION @extschema@.csp_model_card() RETURNS jsonb
+    LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN csp.model_card(@extschema@.csp_model_version());
+COMMENT ON FUNCTION @extschema@.csp_model_card() IS 'what is known of the version that answers where no model is named: see csp_model_card(text)';
 
 -- A line for each member, in alphabetical order; only those in `members`, if given.
 CREATE FUNCTION csp.card_lines(object jsonb, members text[] DEFAULT NULL) RETURNS text
@@ -243,10 +249,12 @@ CREATE FUNCTION csp.model_card_text(card jsonb) RETURNS text
              FROM jsonb_array_elements_text(card -> 'queries') WITH ORDINALITY q (call, number))));
 COMMENT ON FUNCTION csp.model_card_text(jsonb) IS 'a model card as text: see csp_model_card_text';
 
-CREATE FUNCTION csp_model_card_text(model text) RETURNS text
-    LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN csp.model_card_text(csp_model_card(model));
-COMMENT ON FUNCTION csp_model_card_text(text) IS 'csp_model_card as text to read, in Markdown; of classes the first 50';
+CREATE FUNCTION @extschema@.csp_model_card_text(model text) RETURNS text
+    LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN csp.model_card_text(@extschema@.csp_model_card(model));
+COMMENT ON FUNCTION @extschema@.csp_model_card_text(text) IS 'csp_model_card as text to read, in Markdown; of classes the first 50';
 
-CREATE FUNCTION csp_model_card_text() RETURNS text
-    LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN csp.model_card_text(csp_model_card());
-COMMENT ON FUNCTION csp_model_card_text() IS 'csp_model_card() as text to read, in Markdown';
+CREATE FUNCTION @extschema@.csp_model_card_text() RETURNS text
+    LANGUAGE SQL STABLE STRICT PARALLEL SAFE RETURN csp.model_card_text(@extschema@.csp_model_card());
+COMMENT ON FUNCTION @extschema@.csp_model_card_text() IS 'csp_model_card() as text to read, in Markdown';
+
+SELECT pg_catalog.set_config('search_path', pg_catalog.current_setting('csp_ext.search_path'), true);

@@ -15,6 +15,8 @@ CREATE FUNCTION csp_set_owner(model text, role text) RETURNS void
 COMMENT ON FUNCTION csp_set_owner(text, text) IS
     'gives a model to another role, as ALTER ... OWNER TO: only for members of the role that owns it who may also become the other';
 
+SET LOCAL search_path = pg_catalog, pg_temp;
+
 -- To whom a model is granted has EXECUTE on this function: so the server knows that the role is in use, as it knows
 -- of ordinary grants.
 CREATE FUNCTION csp.granted_models() RETURNS SETOF text
@@ -41,3 +43,5 @@ CREATE FUNCTION csp.drop_owned() RETURNS event_trigger
     LANGUAGE C AS 'MODULE_PATHNAME', 'csp_drop_owned';
 COMMENT ON FUNCTION csp.drop_owned() IS 'DROP OWNED drops models, runs and searches too, and takes grants on models back';
 CREATE EVENT TRIGGER csp_drop_owned ON ddl_command_end WHEN TAG IN ('DROP OWNED') EXECUTE FUNCTION csp.drop_owned();
+
+SELECT pg_catalog.set_config('search_path', pg_catalog.current_setting('csp_ext.search_path'), true);

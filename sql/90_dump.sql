@@ -1,5 +1,7 @@
 -- What pg_dump and pg_restore need of the tables and sequences that are dumped. Last, when all are there.
 
+SET LOCAL search_path = pg_catalog, pg_temp;
+
 -- A role may dump the rows that it sees (--enable-row-security), and pg_dump reads numbers with them.
 GRANT SELECT ON ALL SEQUENCES IN SCHEMA csp TO PUBLIC;
 
@@ -19,3 +21,5 @@ BEGIN
         EXECUTE pg_catalog.format('ALTER TABLE %s DISABLE TRIGGER %I', check_trigger.relation, check_trigger.name);
     END LOOP;
 END $$;
+
+SELECT pg_catalog.set_config('search_path', pg_catalog.current_setting('csp_ext.search_path'), true);

@@ -12,8 +12,6 @@ extern "C" {
 #include "access/tableam.h"
 #include "access/transam.h"
 #include "catalog/namespace.h"
-#include "catalog/pg_am.h"
-#include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_proc.h"
 #include "commands/defrem.h"

@@ -206,6 +206,9 @@ CREATE TRIGGER conditional AFTER UPDATE ON uses_all FOR EACH ROW WHEN ((csp_embe
 CREATE RULE ignored AS ON DELETE TO uses_all WHERE (csp_embed(OLD.geom, 'reg'))[1] > 0 DO INSTEAD NOTHING;
 CREATE DOMAIN habitat AS geometry CHECK ((csp_embed(VALUE, 'reg'))[1] > -100);
 CREATE DOMAIN prototype AS real[] DEFAULT csp_embed('SRID=4326;POINT(1 2)'::geometry, 'reg');
+-- somebody else's function is not evaluated to find out
+CREATE FUNCTION trap() RETURNS bigint LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RAISE 'caught'; END $$;
+CREATE VIEW trapped AS SELECT csp_embed_version(geom, trap()) AS e, csp_embed(geom, trap()::text) AS f FROM places;
 SELECT object, owner = current_user::regrole AS mine, model, version - :one AS version FROM csp.dependents WHERE model LIKE 'reg%' OR version IN (:one, :two, :three) ORDER BY object COLLATE "C", model;
 SELECT csp_drop_model('reg');
 \echo :SQLSTATE
@@ -336,7 +339,8 @@ BEGIN READ ONLY; SELECT csp_drop_model('reg'); ROLLBACK;
 
 DROP ROLE csp_test_member, csp_test_registrar;
 DROP TABLE stored, uses_all CASCADE;
-DROP VIEW by_name, above, by_number, of_another, by_column, dated_places;
+DROP VIEW by_name, above, by_number, of_another, by_column, dated_places, trapped;
+DROP FUNCTION trap;
 DROP MATERIALIZED VIEW kept;
 DROP DOMAIN habitat, prototype;
 DROP FUNCTION standard_body, defaults, text_body, registry, answers, uses, execute;

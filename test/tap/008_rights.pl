@@ -292,5 +292,77 @@ $server->node->poll_query_until('bare', "SELECT state <> 'queued' FROM csp.runs 
 is($server->node->safe_psql('bare', $state), 'failed|28000', 'a queued run of a missing role is executed as nobody');
 like(($server->node->psql('bare', "CALL csp_resume($run)"))[2], qr/the role that owns the training run does not exist/, 'nor resumed by a superuser');
 
+# ---- an extension that is made where somebody else has been ---------------------------------------------------------------
+
+# The schema holds functions and operators for combinations of types that PostgreSQL's take only with casts, or as any type.
+my $traps = <<'TRAPS';
+DO $$
+DECLARE
+    f record;
+    t text;
+    made int = 0;
+BEGIN
+    -- what takes any type, for types: an exact match comes before it, wherever it stands in the path
+    FOR f IN SELECT p.proname, p.pronargs, p.prokind, p.provariadic, pg_get_function_result(p.oid) AS result,
+                    ARRAY(SELECT a::regtype::text FROM unnest(p.proargtypes) WITH ORDINALITY u (a, i) ORDER BY i) AS arguments
+             FROM pg_proc p WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.prokind IN ('f', 'a', 'w')
+               AND EXISTS (SELECT FROM unnest(p.proargtypes) a WHERE a::regtype::text ~ '^any' OR a = '"any"'::regtype) LOOP
+        FOREACH t IN ARRAY ARRAY['text', 'int', 'bigint', 'float8', 'jsonb', 'oid', 'name', 'timestamptz', 'numeric', 'boolean', 'regclass', 'real'] LOOP
+            FOR n IN 1 .. CASE WHEN f.provariadic <> 0 THEN 8 ELSE 1 END LOOP
+                BEGIN
+                    EXECUTE format('CREATE FUNCTION trap.%I(%s) RETURNS %s LANGUAGE plpgsql AS ''BEGIN RAISE EXCEPTION $m$something hostile was called$m$; END''', f.proname,
+                        (SELECT string_agg(CASE WHEN a ~ 'array' AND NOT (f.provariadic <> 0 AND i = f.pronargs) THEN t || '[]' WHEN a ~ 'any' THEN t ELSE a END, ',' ORDER BY i)
+                         FROM unnest(f.arguments || array_fill(f.arguments[f.pronargs], ARRAY[n - 1])) WITH ORDINALITY u (a, i)),
+                        regexp_replace(regexp_replace(f.result, '"?any\w*array"?', t || '[]'), '"?any\w*"?', t));
+                    made = made + 1;
+                EXCEPTION WHEN OTHERS THEN NULL;
+                END;
+            END LOOP;
+        END LOOP;
+    END LOOP;
+    -- what takes a type, for those that are cast to it
+    FOR f IN SELECT p.proname, p.arguments, p.result, i AS changed, c.castsource::regtype::text AS t
+             FROM (SELECT p.proname, pg_get_function_result(p.oid) AS result, ARRAY(SELECT a FROM unnest(p.proargtypes) WITH ORDINALITY u (a, i) ORDER BY i) AS arguments
+                   FROM pg_proc p WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.prokind IN ('f', 'a', 'w') AND p.provariadic = 0
+                     AND p.pronargs BETWEEN 1 AND 3) p,
+                  LATERAL generate_subscripts(p.arguments, 1) i,
+                  LATERAL (SELECT c.castsource FROM pg_cast c WHERE c.casttarget = p.arguments[i] AND c.castcontext = 'i'
+                           AND c.castsource = ANY ('{int2,int4,int8,float4,float8,numeric,name,varchar,text,regclass,oid,timestamp,date,timestamptz}'::regtype[])) c LOOP
+        BEGIN
+            EXECUTE format('CREATE FUNCTION trap.%I(%s) RETURNS %s LANGUAGE plpgsql AS ''BEGIN RAISE EXCEPTION $m$something hostile was called$m$; END''', f.proname,
+                (SELECT string_agg(CASE WHEN i = f.changed THEN f.t ELSE a::regtype::text END, ',' ORDER BY i) FROM unnest(f.arguments) WITH ORDINALITY u (a, i)), f.result);
+            made = made + 1;
+        EXCEPTION WHEN OTHERS THEN NULL;
+        END;
+    END LOOP;
+    FOR f IN SELECT o.oprname, l::regtype::text AS l, r::regtype::text AS r,
+                    CASE WHEN o.oprname = ANY ('{=,<>,<,>,<=,>=,~,!~,~~,@>}') THEN 'boolean' WHEN o.oprname = ANY ('{||,->>,#>>}') THEN 'text' ELSE min(o.oprresult::regtype::text) END AS result
+             FROM pg_operator o,
+                  unnest('{int2,int4,int8,float4,float8,numeric,name,text,regclass,oid,timestamp,timestamptz,interval,jsonb,text[],int4[],int8[],boolean,regtype}'::regtype[]) l,
+                  unnest('{int2,int4,int8,float4,float8,numeric,name,text,regclass,oid,timestamp,timestamptz,interval,jsonb,text[],int4[],int8[],boolean,regtype}'::regtype[]) r
+             WHERE o.oprname = ANY ('{=,<>,<,>,<=,>=,~,!~,~~,||,->,->>,#>,#>>,-,+,*,/,@>}') AND o.oprresult::regtype::text !~ 'any' GROUP BY o.oprname, l, r LOOP
+        BEGIN
+            EXECUTE format('CREATE FUNCTION trap.trap_%s(%s, %s) RETURNS %s LANGUAGE plpgsql AS ''BEGIN RAISE EXCEPTION $m$something hostile was called$m$; END''', f.result, f.l, f.r, f.result);
+        EXCEPTION WHEN OTHERS THEN NULL;
+        END;
+        BEGIN
+            EXECUTE format('CREATE OPERATOR trap.%s (LEFTARG = %s, RIGHTARG = %s, FUNCTION = trap.trap_%s)', f.oprname, f.l, f.r, f.result);
+            made = made + 1;
+        EXCEPTION WHEN OTHERS THEN NULL;
+        END;
+    END LOOP;
+    IF made < 10000 THEN RAISE EXCEPTION 'only % traps', made; END IF;
+END $$;
+TRAPS
+sql('CREATE DATABASE trapped; CREATE ROLE trapper');
+$server->node->safe_psql('trapped', 'SET client_min_messages = warning; CREATE EXTENSION postgis; CREATE SCHEMA trap AUTHORIZATION trapper; SET ROLE trapper;' . $traps);
+$server->node->safe_psql('trapped', 'SET client_min_messages = warning; CREATE EXTENSION csp_ext SCHEMA trap');
+is($server->node->safe_psql('trapped', q{
+	SELECT DISTINCT pg_describe_object(d.classid, d.objid, 0), pg_describe_object(d.refclassid, d.refobjid, 0) FROM pg_depend d
+	WHERE d.classid <> 'pg_operator'::regclass
+	  AND (d.refclassid = 'pg_proc'::regclass AND d.refobjid IN (SELECT oid FROM pg_proc WHERE proowner = 'trapper'::regrole)
+	    OR d.refclassid = 'pg_operator'::regclass AND d.refobjid IN (SELECT oid FROM pg_operator WHERE oprowner = 'trapper'::regrole))}),
+	'', 'what csp_ext stores calls nothing of others');
+
 $server->node->stop;
 done_testing();

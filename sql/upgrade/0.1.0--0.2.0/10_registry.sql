@@ -1,3 +1,5 @@
+SET LOCAL search_path = pg_catalog, pg_temp;
+
 -- Deployments before the present one, comments, numbers of versions that were dropped.
 ALTER TABLE csp.model
     ADD COLUMN earlier bigint[] NOT NULL DEFAULT '{}',
@@ -16,3 +18,5 @@ CREATE OR REPLACE VIEW csp.models WITH (security_invoker = true) AS
 
 COMMENT ON FUNCTION csp_import(text, bytea, jsonb) IS
     'makes a new version of a model from a file, deploys it and returns its id (csp.models.id). file: a PyTorch checkpoint of the CSP or TorchSpatial code, its tensors as safetensors, or what csp_export wrote; nothing in it is executed. options: labels, a list of texts in the order of the classes (default: 0, 1, ...), deploy, false to leave that to csp_deploy, and options of the architecture (see csp_options()), which override what the file says. Errors for a file that is damaged, of another format, or does not fit the configuration';
+
+SELECT pg_catalog.set_config('search_path', pg_catalog.current_setting('csp_ext.search_path'), true);

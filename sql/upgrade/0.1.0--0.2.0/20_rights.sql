@@ -3,6 +3,8 @@
 
 -- include sql/07_role.sql
 
+SET LOCAL search_path = pg_catalog, pg_temp;
+
 CREATE FUNCTION pg_temp.replace_view(name text, definition text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     EXECUTE format('CREATE OR REPLACE VIEW csp.%I WITH (security_invoker = true) AS %s', name, definition);
@@ -68,3 +70,5 @@ CREATE TRIGGER roles_changed AFTER INSERT OR UPDATE OF owner OR DELETE ON csp.se
     FOR EACH ROW EXECUTE FUNCTION csp.roles_changed();
 CREATE TRIGGER roles_changed AFTER INSERT OR UPDATE OF owner OR DELETE ON csp.bulk_run
     FOR EACH ROW EXECUTE FUNCTION csp.roles_changed();
+
+SELECT pg_catalog.set_config('search_path', pg_catalog.current_setting('csp_ext.search_path'), true);
