@@ -142,7 +142,6 @@ sub pg_upgraded {
 	$new->init;
 	$new->append_conf('postgresql.conf', "max_worker_processes = 16\nlog_min_messages = warning\n");
 	$old->stop;
-	local $ENV{PGOPTIONS} = '';
 	my $directory = PostgreSQL::Test::Utils::tempdir();
 	my $ok = system_log('sh', '-c', 'cd "$1" && shift && exec "$@"', 'sh', $directory, configured('bindir') . '/pg_upgrade', '--no-sync', @options,
 		'-b', configured('bindir'), '-B', configured('bindir'), '-d', $old->data_dir, '-D', $new->data_dir, '-s', $new->host, '-p', $old->port, '-P', $new->port);
