@@ -60,6 +60,10 @@ say "batched execution, beside the alternatives"
 # shellcheck disable=SC2086
 "$python" bench/batch.py ${CSP_BENCH:-}
 
+say "a million cells of a prior"
+# shellcheck disable=SC2086
+"$python" bench/grids.py ${CSP_BENCH:-}
+
 say "training, beside the published code in PyTorch"
 # shellcheck disable=SC2086
 "$python" bench/training.py ${CSP_BENCH:-}
