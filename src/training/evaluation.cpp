@@ -57,7 +57,7 @@ void Evaluation::require_sense() const {
                     "Name the column of image features with the argument features, and leave retrieval_rows above 0.");
     if (!inputs_.label && (!inputs_.features || options_.retrieval_rows == 0))
         throw Error(ErrorKind::invalid_parameter, "nothing to evaluate",
-                    "Neither a column of labels nor one of image features is named.",
+                    "There is neither a column of labels nor one of image features to put on the map.",
                     config.class_count > 0 ? "Name the column of true labels with the argument label."
                                            : "Name the column of image features with the argument features.");
     if (options_.missing_locations == MissingLocations::image && !inputs_.image_probabilities && !classify_image_)

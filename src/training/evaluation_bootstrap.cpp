@@ -15,19 +15,27 @@ constexpr double none = std::numeric_limits<double>::quiet_NaN();
 uint64_t key_of(int64_t seed, uint64_t purpose) { return mix_bits(static_cast<uint64_t>(seed), purpose); }
 constexpr uint64_t for_groups = 0x67726f75, for_resamples = 0x626f6f74, for_placeless = 0x6e6f7768;
 
+// Of many rows, some that follow each other go to a group together: its sums are in the cache then.
+constexpr int64_t rows_apart = 1 << 16;
+constexpr int64_t rows_of_a_run = 16;
+
 }  // namespace
 
 RowPlaces::RowPlaces(const EvaluationOptions &options) : options_(options) {
     if (options.block_size > 0) blocks_.emplace(options.block_shape, options.block_size);
 }
 
+int64_t RowPlaces::unit_of(int64_t row, const double *lonlat) const {
+    if (blocks_ && lonlat) return blocks_->block(lonlat[0], lonlat[1]);
+    if (blocks_) return static_cast<int64_t>(key_of(row, for_placeless));
+    return row < rows_apart ? row : -(row / rows_of_a_run);
+}
+
 RowPlace RowPlaces::next(const double *lonlat) {
-    int64_t unit = rows_++;
-    if (blocks_ && lonlat) unit = blocks_->block(lonlat[0], lonlat[1]);
-    if (blocks_ && !lonlat) unit = static_cast<int64_t>(key_of(unit, for_placeless));
+    const int64_t unit = unit_of(rows_++, lonlat);
     RowPlace place{0, options_.folds > 0 ? fold_of_block(unit, options_.folds, options_.seed) : 0};
     if (options_.bootstrap == 0) return place;
-    if (!blocks_ && unit < bootstrap_groups) {
+    if (!blocks_ && unit >= 0 && unit < bootstrap_groups) {
         place.group = static_cast<int>(unit);
         return place;
     }

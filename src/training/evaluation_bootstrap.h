@@ -31,6 +31,9 @@ public:
     RowPlace next(const double *lonlat);
 
 private:
+    // What is drawn together: a block, a row, some rows.
+    int64_t unit_of(int64_t row, const double *lonlat) const;
+
     const EvaluationOptions &options_;
     std::optional<SpatialBlocks> blocks_;
     std::unordered_map<int64_t, int> groups_;  // of the first blocks

@@ -11,7 +11,7 @@ struct Outcome {
     double confidence;   // that of the most probable class
 };
 
-// values: one number of at least 0 a class, not all 0, n >= 1; truth: the true class, negative for one that the model does not know.
+// values: one number of at least 0 a class, n >= 1; truth: the true class, negative for one that the model does not know.
 // Equal values rank in the order of the classes, as csp_classify gives them.
 Outcome judge(const float *values, std::size_t n, int truth);
 

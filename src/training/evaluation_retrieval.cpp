@@ -93,7 +93,7 @@ Retrieval::Retrieval(const Model &model, const EvaluationOptions &options)
       options_(options),
       own_gallery_(options.gallery.empty()),
       width_(compared_width(model)),
-      image_draw_(std::min<std::size_t>(static_cast<std::size_t>(options.retrieval_rows), most_image_bytes / (width_ * sizeof(float))),
+      image_draw_(std::min(static_cast<std::size_t>(options.retrieval_rows), most_image_bytes / (width_ * sizeof(float))),
                   mix_bits(static_cast<uint64_t>(options.seed), 0x696d61)),
       place_draw_(static_cast<std::size_t>(options.gallery_rows), mix_bits(static_cast<uint64_t>(options.seed), 0x706c61)) {}
 
@@ -154,7 +154,8 @@ std::vector<Retrieval::Found> Retrieval::search(const Check &check) const {
         for (std::size_t first = 0; first < places.size(); first += place_block) {
             check();
             const std::size_t count = std::min(place_block, places.size() - first);
-            const Linear block(best_kernels(), place_vectors(model_, &places.lonlat[2 * first], &places.dates[first], count), nullptr);
+            const Tensor vectors = place_vectors(model_, &places.lonlat[2 * first], &places.dates[first], count);
+            const Linear block(best_kernels(), vectors, nullptr);
             if (own_pass) {
                 for (std::size_t i = 0; i < count; ++i)
                     block.apply_column(vector_of(first + i), width_, 1, i, linear_only, &found[first + i].own_score);

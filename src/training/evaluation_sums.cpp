@@ -111,22 +111,23 @@ double ScopeSums::macro_accuracy(const std::vector<ClassCount> &counts, const st
     return mean.value();
 }
 
-void ScopeSums::ClassCounts::resize(int classes, int group_count) {
+void ScopeSums::ClassCounts::resize(int class_count, int group_count) {
+    classes = static_cast<std::size_t>(class_count);
     groups = group_count;
-    counts.assign(static_cast<std::size_t>(classes) * static_cast<std::size_t>(group_count), Count{0, 0});
+    counts.assign(classes * static_cast<std::size_t>(groups), Count{0, 0});
 }
 
 void ScopeSums::ClassCounts::add(int group, int truth, bool hit) {
-    Count &count = counts[static_cast<std::size_t>(truth) * static_cast<std::size_t>(groups) +
-                          static_cast<std::size_t>(coarse_group(group, groups))];
+    const auto of_group = static_cast<std::size_t>(coarse_group(group, groups));
+    Count &count = counts[of_group * classes + static_cast<std::size_t>(truth)];
     ++count.rows;
     count.hits += hit;
 }
 
 double ScopeSums::ClassCounts::macro_accuracy(int group) const {
     MacroMean mean;
-    for (std::size_t at = static_cast<std::size_t>(group); at < counts.size(); at += static_cast<std::size_t>(groups))
-        mean.add(counts[at].rows, counts[at].hits);
+    const Count *of_group = counts.data() + static_cast<std::size_t>(group) * classes;
+    for (std::size_t i = 0; i < classes; ++i) mean.add(of_group[i].rows, of_group[i].hits);
     return mean.value();
 }
 
@@ -182,10 +183,11 @@ std::vector<double> ScopeSums::total(const std::vector<uint32_t> *weights) const
 // By class.
 std::vector<ScopeSums::ClassCount> ScopeSums::class_counts() const {
     std::vector<ClassCount> counts;
-    std::size_t at = 0;
     for (int truth = 0; truth < classes_; ++truth)
-        for (int group = 0; group < counts_.groups; ++group, ++at)
-            if (counts_.counts[at].rows > 0) counts.push_back({truth, group, counts_.counts[at].rows, counts_.counts[at].hits});
+        for (int group = 0; group < counts_.groups; ++group) {
+            const Count &count = counts_.counts[static_cast<std::size_t>(group) * counts_.classes + static_cast<std::size_t>(truth)];
+            if (count.rows > 0) counts.push_back({truth, group, count.rows, count.hits});
+        }
     return counts;
 }
 

@@ -41,8 +41,9 @@ private:
     };
     struct ClassCounts {
         int groups = 0;
-        std::vector<Count> counts;  // (class, group)
-        void resize(int classes, int group_count);
+        std::size_t classes = 0;
+        std::vector<Count> counts;  // (group, class)
+        void resize(int class_count, int group_count);
         void add(int group, int truth, bool hit);
         // Mean accuracy of the classes that have rows in that group.
         double macro_accuracy(int group) const;

@@ -188,9 +188,10 @@ Figure top1_of(const EvaluationOptions &options, int rows, int rows_of_a_block, 
 TEST(Bootstrap, IntervalOfAShareIsThatOfTheory) {
     EvaluationOptions options;
     options.bootstrap = 2000;
-    // One row a group; rows that share groups; a block of its own for every row; blocks that share groups.
+    // One row a group; rows that share groups; runs of rows; a block of its own for every row; blocks that share groups.
     for (const double block_size : {0.0, 1.0})
-        for (const int rows : {600, 20000}) {
+        for (const int rows : {600, 20000, 200000}) {
+            if (block_size > 0 && rows > 30000) continue;  // more than there are blocks
             options.block_size = block_size;
             const Figure top1 = top1_of(options, rows, 1, 0.3);
             const double width = 2 * 1.96 * std::sqrt(0.3 * 0.7 / rows);
