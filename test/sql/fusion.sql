@@ -64,7 +64,7 @@ FROM photo WHERE id < 50;
 
 -- classes by rank
 SELECT bool_and(same) FROM photo p, LATERAL (
-    SELECT array_agg(c.label ORDER BY c.rank) = (SELECT array_agg(l.label ORDER BY (csp_probabilities(geom, features, 'fusion'))[l.class + 1] DESC, l.class) FROM csp.classes l WHERE model = 'fusion')
+    SELECT array_agg(c.label ORDER BY c.rank) = (SELECT array_agg(l.label ORDER BY (csp_probabilities(geom, features, 'fusion'))[l.class] DESC, l.class) FROM csp.classes l WHERE model = 'fusion')
            AND array_agg(c.probability ORDER BY c.rank) = (SELECT array_agg(x ORDER BY x DESC) FROM unnest(csp_probabilities(geom, features, 'fusion')) x) AS same
     FROM csp_classify(geom, features, 'fusion') c) s WHERE id < 30;
 SELECT count(*) FROM photo, csp_classify(g, features, 3, 'fusion') WHERE id <= 2;
