@@ -62,7 +62,8 @@ void require_class_head(const Model &model) {
 void require_image_side(const Model &model) {
     if (!compares_images(model.config()))
         throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "the model has no image side",
-                       "It was trained on labels only.",
+                       model.config().image_classifier ? "It only classifies images: it was not pre-trained with them."
+                                                       : "It was trained on labels only.",
                        "Train with the argument features => 'column' to compare places with images.");
 }
 

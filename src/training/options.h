@@ -80,8 +80,8 @@ struct TrainingOptions {
     // The image classifier, P(y | I), which learns after both stages by the labels of stage 2.
     bool image_classifier = false;
     int image_epochs = 0;  // 0: 20, or as many as make 600 batches
-    double image_learning_rate = 1e-3;
-    double image_weight_decay = 1e-3;
+    double image_learning_rate = 1e-2;
+    double image_weight_decay = 1e-2;
     bool calibration = false;  // fit temperatures and prior strength to the rows held out
 
     // Both stages.
