@@ -20,8 +20,8 @@ BEGIN
             HINT = 'They are numbers of pixels.';
     ELSIF width::float8 * height > current_setting('csp.max_cells')::int THEN
         RAISE EXCEPTION USING ERRCODE = 'program_limit_exceeded',
-            MESSAGE = format('the raster has more than %s pixels', current_setting('csp.max_cells')),
-            DETAIL = format('It would have %s.', width::bigint * height),
+            MESSAGE = pg_catalog.format('the raster has more than %s pixels', current_setting('csp.max_cells')),
+            DETAIL = pg_catalog.format('It would have %s.', width::bigint * height),
             HINT = 'Use fewer pixels, or raise csp.max_cells.';
     END IF;
     SELECT * INTO box FROM csp.raster_box(bounds, width, height);
@@ -31,7 +31,7 @@ BEGIN
     RETURN QUERY
         SELECT (j * ((width - 1) / size + 1) + i + 1), box.srid, box.is_box, box.west + i * size * box.scale_x, box.north - j * size * box.scale_y,
                box.scale_x, -box.scale_y, least(size, width - i * size), least(size, height - j * size)
-        FROM generate_series(0, (height - 1) / size) j, generate_series(0, (width - 1) / size) i
+        FROM pg_catalog.generate_series(0, (height - 1) / size) j, pg_catalog.generate_series(0, (width - 1) / size) i
         ORDER BY 1;
 END $$;
 COMMENT ON FUNCTION csp.raster_tiles(geometry, int, int) IS
@@ -64,18 +64,18 @@ COMMENT ON FUNCTION csp.raster_locations(geometry, boolean, float8, float8, floa
     'places of the centres of the pixels of a tile, in their order; NULL beyond the bounds, and for what is no place on the globe';
 
 CREATE FUNCTION csp.raster_pixel(probability real) RETURNS bytea
-    LANGUAGE SQL IMMUTABLE PARALLEL SAFE RETURN float4send(coalesce(probability, -9999));
+    LANGUAGE SQL IMMUTABLE PARALLEL SAFE RETURN pg_catalog.float4send(coalesce(probability, -9999));
 COMMENT ON FUNCTION csp.raster_pixel(real) IS 'a pixel of a band in well-known binary; no data is -9999';
 
 -- Version 0; 0x4A is a band of 32-bit floats with a value for no data.
 CREATE FUNCTION csp.raster_tile(srid int, x float8, y float8, scale_x float8, scale_y float8, columns int, rows int, bands bytea[])
     RETURNS raster
     LANGUAGE SQL STABLE
-    RETURN ST_RastFromWKB('\x00'::bytea || int2send(0::int2) || int2send(cardinality(bands)::int2)
-                          || float8send(scale_x) || float8send(scale_y) || float8send(x) || float8send(y) || float8send(0) || float8send(0)
-                          || int4send(srid) || int2send(columns::int2) || int2send(rows::int2)
-                          || (SELECT string_agg('\x4a'::bytea || float4send(-9999) || band, '' ORDER BY n)
-                              FROM unnest(bands) WITH ORDINALITY b (band, n)));
+    RETURN ST_RastFromWKB('\x00'::bytea || pg_catalog.int2send(0::int2) || pg_catalog.int2send(pg_catalog.cardinality(bands)::int2)
+                          || pg_catalog.float8send(scale_x) || pg_catalog.float8send(scale_y) || pg_catalog.float8send(x) || pg_catalog.float8send(y) || pg_catalog.float8send(0) || pg_catalog.float8send(0)
+                          || pg_catalog.int4send(srid) || pg_catalog.int2send(columns::int2) || pg_catalog.int2send(rows::int2)
+                          || (SELECT pg_catalog.string_agg('\x4a'::bytea || pg_catalog.float4send(-9999) || band, '' ORDER BY n)
+                              FROM pg_catalog.unnest(bands) WITH ORDINALITY b (band, n)));
 COMMENT ON FUNCTION csp.raster_tile(int, float8, float8, float8, float8, int, int, bytea[]) IS
     'a raster of its corner, the size of its pixels, and the pixels of each band';
 
@@ -83,13 +83,13 @@ COMMENT ON FUNCTION csp.raster_tile(int, float8, float8, float8, float8, int, in
 CREATE FUNCTION csp.raster_query(labels text[], model text) RETURNS text
     LANGUAGE SQL STABLE
 BEGIN ATOMIC
-    SELECT format('SELECT t.rid, csp.raster_tile(t.srid, t.x, t.y, t.scale_x, t.scale_y, t.columns, t.rows, ARRAY[%s]) AS rast
+    SELECT pg_catalog.format('SELECT t.rid, csp.raster_tile(t.srid, t.x, t.y, t.scale_x, t.scale_y, t.columns, t.rows, ARRAY[%s]) AS rast
 FROM csp.raster_tiles($1, $2, $3) t,
      LATERAL (SELECT %s FROM csp.raster_locations($1, t.is_box, t.x, t.y, t.scale_x, t.scale_y, t.columns, t.rows) l) b',
-                  string_agg(format('b.band%s', l.n), ', ' ORDER BY l.n),
-                  string_agg(format('pg_catalog.string_agg(csp.raster_pixel(%s.csp_probability(l, %L, %L)), '''') AS band%s',
+                  pg_catalog.string_agg(pg_catalog.format('b.band%s', l.n), ', ' ORDER BY l.n),
+                  pg_catalog.string_agg(pg_catalog.format('pg_catalog.string_agg(csp.raster_pixel(%s.csp_probability(l, %L, %L)), '''') AS band%s',
                                     e.extnamespace::regnamespace, l.label, model, l.n), ', ' ORDER BY l.n))
-    FROM unnest(labels) WITH ORDINALITY l (label, n), pg_extension e WHERE e.extname = 'csp_ext';
+    FROM pg_catalog.unnest(labels) WITH ORDINALITY l (label, n), pg_extension e WHERE e.extname = 'csp_ext';
 END;
 COMMENT ON FUNCTION csp.raster_query(text[], text) IS 'the query of csp_prior_raster: its parameters are bounds, width and height';
 
@@ -125,13 +125,13 @@ CREATE FUNCTION csp.register_raster(target text) RETURNS void
 DECLARE
     parts text[] := parse_ident(target);
 BEGIN
-    EXECUTE format('ALTER TABLE %s ADD PRIMARY KEY (rid), ALTER rast SET NOT NULL', target);
-    EXECUTE format('CREATE INDEX ON %s USING gist (ST_ConvexHull(rast))', target);
+    EXECUTE pg_catalog.format('ALTER TABLE %s ADD PRIMARY KEY (rid), ALTER rast SET NOT NULL', target);
+    EXECUTE pg_catalog.format('CREATE INDEX ON %s USING gist (ST_ConvexHull(rast))', target);
     -- Not regular blocking: its constraint fails under the empty search_path of pg_restore, and the rows are not loaded.
     IF NOT AddRasterConstraints(parts[1]::name, parts[2]::name, 'rast'::name) THEN
-        RAISE EXCEPTION USING MESSAGE = format('constraints of raster %s could not be added', target);
+        RAISE EXCEPTION USING MESSAGE = pg_catalog.format('constraints of raster %s could not be added', target);
     END IF;
-    EXECUTE format('ANALYZE %s', target);
+    EXECUTE pg_catalog.format('ANALYZE %s', target);
 END $$;
 COMMENT ON FUNCTION csp.register_raster(text) IS
     'makes a table of tiles what GIS tools expect: primary key, index, and constraints for all that raster_columns shows';
@@ -139,11 +139,11 @@ COMMENT ON FUNCTION csp.register_raster(text) IS
 CREATE FUNCTION csp.raster_comments(target text, labels text[], model text) RETURNS SETOF text
     LANGUAGE SQL STABLE
 BEGIN ATOMIC
-    SELECT format('COMMENT ON TABLE %s IS %L', target, format('prior of model "%s" over an area', model))
+    SELECT pg_catalog.format('COMMENT ON TABLE %s IS %L', target, pg_catalog.format('prior of model "%s" over an area', model))
     UNION ALL
-    SELECT format('COMMENT ON COLUMN %s.rast IS %L', target, string_agg(format('band %s: P(y | x) of class "%s"', n, label), '; ' ORDER BY n))
-    FROM unnest(labels) WITH ORDINALITY l (label, n)
-    UNION ALL SELECT format('COMMENT ON COLUMN %s.rid IS %L', target, 'number of the tile, by rows from the north-west');
+    SELECT pg_catalog.format('COMMENT ON COLUMN %s.rast IS %L', target, pg_catalog.string_agg(pg_catalog.format('band %s: P(y | x) of class "%s"', n, label), '; ' ORDER BY n))
+    FROM pg_catalog.unnest(labels) WITH ORDINALITY l (label, n)
+    UNION ALL SELECT pg_catalog.format('COMMENT ON COLUMN %s.rid IS %L', target, 'number of the tile, by rows from the north-west');
 END;
 COMMENT ON FUNCTION csp.raster_comments(text, text[], text) IS 'comments on what csp_create_prior_raster makes';
 

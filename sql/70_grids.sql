@@ -17,8 +17,8 @@ COMMENT ON FUNCTION csp.indices(int, int) IS 'the integers from first to last';
 
 CREATE FUNCTION csp.grid_cell(cell_size float8, i int, j int, srid int, shape text) RETURNS geometry
     LANGUAGE SQL IMMUTABLE PARALLEL SAFE
-    RETURN CASE shape WHEN 'square' THEN ST_Square(cell_size, i, j, ST_SetSRID(ST_MakePoint(0, 0), srid))
-                      ELSE ST_Hexagon(cell_size, i, j, ST_SetSRID(ST_MakePoint(0, 0), srid)) END;
+    RETURN CASE shape WHEN 'square' THEN ST_Square(cell_size, i, j, ST_SetSRID(ST_MakePoint(0::float8, 0::float8), srid))
+                      ELSE ST_Hexagon(cell_size, i, j, ST_SetSRID(ST_MakePoint(0::float8, 0::float8), srid)) END;
 COMMENT ON FUNCTION csp.grid_cell(float8, int, int, int, text) IS 'a cell of a grid: a square or a hexagon with edges of cell_size';
 
 -- A square's centre needs no polygon.
@@ -26,7 +26,7 @@ CREATE FUNCTION csp.grid_location(cell geometry, cell_size float8, i int, j int,
     LANGUAGE SQL STABLE
     RETURN csp.valid_location(CASE
         WHEN NOT is_whole THEN ST_PointOnSurface(cell)
-        WHEN shape = 'square' THEN ST_SetSRID(ST_MakePoint((i + 0.5::float8) * cell_size, (j + 0.5::float8) * cell_size), ST_SRID(cell))
+        WHEN shape = 'square' THEN ST_SetSRID(ST_MakePoint((i::float8 + 0.5::float8) * cell_size, (j::float8 + 0.5::float8) * cell_size), ST_SRID(cell))
         ELSE ST_Centroid(cell) END);
 COMMENT ON FUNCTION csp.grid_location(geometry, float8, int, int, text, boolean) IS
     'the place that stands for a cell, in SRID 4326: its centre, or a point inside what is left of it; NULL where that is no place on the globe';
@@ -39,7 +39,7 @@ BEGIN ATOMIC
     WHERE CASE WHEN is_box THEN shape = 'square' OR ST_Intersects(bounds, cell) ELSE ST_Covers(bounds, cell) END
     UNION ALL
     SELECT ST_GeometryN(cut.parts, n), false
-    FROM (SELECT ST_CollectionExtract(ST_Intersection(bounds, cell), 3) AS parts
+    FROM (SELECT ST_CollectionExtract(ST_Intersection(bounds, cell, -1::float8), 3) AS parts
           WHERE NOT is_box AND NOT ST_Covers(bounds, cell) AND ST_Intersects(bounds, cell) OFFSET 0) cut,
          csp.indices(1, ST_NumGeometries(cut.parts)) n;
 END;
@@ -50,7 +50,7 @@ CREATE FUNCTION csp.grid(bounds geometry, cell_size float8, shape text)
     RETURNS TABLE (id int, i int, j int, geom geometry, location geometry)
     LANGUAGE SQL STABLE
 BEGIN ATOMIC
-    SELECT row_number() OVER ()::int, c.i, c.j, c.geom, c.location
+    SELECT pg_catalog.row_number() OVER ()::int, c.i, c.j, c.geom, c.location
     FROM (
         SELECT p.i, p.j, p.geom, csp.grid_location(p.geom, cell_size, p.i, p.j, shape, p.is_whole) AS location
         FROM (
@@ -58,7 +58,7 @@ BEGIN ATOMIC
             FROM (
                 SELECT i, j, csp.grid_cell(cell_size, i, j, ST_SRID(bounds), shape) AS geom, e.is_box
                 FROM (SELECT x.*, ST_Equals(bounds, ST_Envelope(bounds)) AS is_box
-                      FROM csp.grid_extent(ST_XMin(bounds), ST_YMin(bounds), ST_XMax(bounds), ST_YMax(bounds), ST_SRID(bounds),
+                      FROM csp.grid_extent(ST_XMin(bounds::box3d), ST_YMin(bounds::box3d), ST_XMax(bounds::box3d), ST_YMax(bounds::box3d), ST_SRID(bounds),
                                            ST_Dimension(bounds), cell_size, shape) x OFFSET 0) e,
                      csp.indices(e.first_j, e.last_j) j, csp.indices(e.first_i, e.last_i) i
                 OFFSET 0) cell,
@@ -117,12 +117,12 @@ CREATE FUNCTION csp_embedding_grid(bounds geometry, cell_size float8, model text
     RETURNS TABLE (id int, i int, j int, geom geometry, red int, green int, blue int, colour text)
     LANGUAGE SQL STABLE
 BEGIN ATOMIC
-    SELECT c.id, c.i, c.j, c.geom, c.rgb[1], c.rgb[2], c.rgb[3], '#' || lpad(to_hex((c.rgb[1] << 16) | (c.rgb[2] << 8) | c.rgb[3]), 6, '0')
+    SELECT c.id, c.i, c.j, c.geom, c.rgb[1], c.rgb[2], c.rgb[3], '#'::text || pg_catalog.lpad(pg_catalog.to_hex((c.rgb[1] << 16) | (c.rgb[2] << 8) | c.rgb[3]), 6, '0'::text)
     FROM (SELECT g.id, g.i, g.j, g.geom,
                  csp.embedding_colour(
                      CASE WHEN model IS NULL THEN csp_embed(g.location) ELSE csp_embed(g.location, model) END,
                      (SELECT csp.principal_components(CASE WHEN model IS NULL THEN csp_embed(s.location) ELSE csp_embed(s.location, model) END)
-                      FROM csp.grid(bounds, greatest(cell_size, sqrt(ST_Area(ST_Envelope(bounds)) / 4096)), shape) s)) AS rgb
+                      FROM csp.grid(bounds, greatest(cell_size, pg_catalog.sqrt(ST_Area(ST_Envelope(bounds)) / 4096::float8)), shape) s)) AS rgb
           FROM csp.grid(bounds, cell_size, shape) g OFFSET 0) c;
 END;
 COMMENT ON FUNCTION csp_embedding_grid(geometry, float8, text, text) IS

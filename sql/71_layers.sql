@@ -46,14 +46,14 @@ CREATE FUNCTION csp.layer_fields(labels text[], model text) RETURNS TABLE (n big
     LANGUAGE SQL STABLE
 BEGIN ATOMIC
     SELECT f.n, f.name, f.description, NULL
-    FROM (VALUES (1, 'label', format('most probable class of model "%s"', model)),
-                 (2, 'probability', format('P(y | x) of the most probable class, by model "%s"', model)),
-                 (3, 'entropy', format('entropy of all classes in nats, by model "%s": how undecided it is', model))) f (n, name, description)
+    FROM (VALUES (1, 'label', pg_catalog.format('most probable class of model "%s"', model)),
+                 (2, 'probability', pg_catalog.format('P(y | x) of the most probable class, by model "%s"', model)),
+                 (3, 'entropy', pg_catalog.format('entropy of all classes in nats, by model "%s": how undecided it is', model))) f (n, name, description)
     WHERE labels IS NULL
     UNION ALL
-    SELECT l.n, CASE cardinality(labels) WHEN 1 THEN 'probability' ELSE (csp.layer_columns(labels))[l.n] END,
-           format('P(y | x) of class "%s" by model "%s"', l.label, model), l.label
-    FROM unnest(labels) WITH ORDINALITY l (label, n);
+    SELECT l.n, CASE pg_catalog.cardinality(labels) WHEN 1 THEN 'probability' ELSE (csp.layer_columns(labels))[l.n] END,
+           pg_catalog.format('P(y | x) of class "%s" by model "%s"', l.label, model), l.label
+    FROM pg_catalog.unnest(labels) WITH ORDINALITY l (label, n);
 END;
 COMMENT ON FUNCTION csp.layer_fields(text[], text) IS 'columns of a layer beside the cells, with their comments';
 
@@ -61,14 +61,14 @@ COMMENT ON FUNCTION csp.layer_fields(text[], text) IS 'columns of a layer beside
 CREATE FUNCTION csp.layer_query(bounds geometry, cell_size float8, labels text[], model text, shape text) RETURNS text
     LANGUAGE SQL STABLE SET extra_float_digits = 1
 BEGIN ATOMIC
-    SELECT format('SELECT g.id, g.i, g.j, g.geom::%s(Polygon,%s) AS geom, %s FROM %s g',
-                  pg_typeof(bounds), ST_SRID(bounds),
-                  string_agg(CASE WHEN labels IS NULL THEN format('g.%I', f.name)
-                                  ELSE format('%s.csp_probability(g.location, %L, %L) AS %I', '@extschema@', f.label, model, f.name) END, ', ' ORDER BY f.n),
-                  CASE WHEN labels IS NULL THEN format('%s.csp_class_grid(%s, %L, %L)', '@extschema@', a.cells, model, shape)
-                       ELSE format('csp.grid(%s, %L)', a.cells, shape) END)
+    SELECT pg_catalog.format('SELECT g.id, g.i, g.j, g.geom::%s(Polygon,%s) AS geom, %s FROM %s g',
+                  pg_catalog.pg_typeof(bounds), ST_SRID(bounds),
+                  pg_catalog.string_agg(CASE WHEN labels IS NULL THEN pg_catalog.format('g.%I', f.name)
+                                  ELSE pg_catalog.format('%s.csp_probability(g.location, %L, %L) AS %I', '@extschema@', f.label, model, f.name) END, ', ' ORDER BY f.n),
+                  CASE WHEN labels IS NULL THEN pg_catalog.format('%s.csp_class_grid(%s, %L, %L)', '@extschema@', a.cells, model, shape)
+                       ELSE pg_catalog.format('csp.grid(%s, %L)', a.cells, shape) END)
     FROM csp.layer_fields(labels, model) f,
-         (SELECT format('%L::%s, %L::pg_catalog.float8', ST_Force2D(bounds), pg_typeof(bounds), cell_size) AS cells) a
+         (SELECT pg_catalog.format('%L::%s, %L::pg_catalog.float8', ST_Force2D(bounds), pg_catalog.pg_typeof(bounds), cell_size) AS cells) a
     GROUP BY a.cells;
 END;
 COMMENT ON FUNCTION csp.layer_query(geometry, float8, text[], text, text) IS 'the query of a layer, by csp_create_prior_layer';
@@ -76,28 +76,28 @@ COMMENT ON FUNCTION csp.layer_query(geometry, float8, text[], text, text) IS 'th
 CREATE FUNCTION csp.layer_statements(layer text, bounds geometry, cell_size float8, labels text[], model text, shape text) RETURNS SETOF text
     LANGUAGE SQL STABLE
 BEGIN ATOMIC
-    SELECT format('CREATE MATERIALIZED VIEW %s AS %s', layer, csp.layer_query(bounds, cell_size, labels, model, shape))
-    UNION ALL SELECT format('CREATE UNIQUE INDEX ON %s (id)', layer)
-    UNION ALL SELECT format('CREATE INDEX ON %s USING gist (geom)', layer)
-    UNION ALL SELECT format('COMMENT ON MATERIALIZED VIEW %s IS %L', layer,
-                            format('prior of model "%s" over an area, in cells of %s; REFRESH MATERIALIZED VIEW brings it up to date', model, cell_size))
+    SELECT pg_catalog.format('CREATE MATERIALIZED VIEW %s AS %s', layer, csp.layer_query(bounds, cell_size, labels, model, shape))
+    UNION ALL SELECT pg_catalog.format('CREATE UNIQUE INDEX ON %s (id)', layer)
+    UNION ALL SELECT pg_catalog.format('CREATE INDEX ON %s USING gist (geom)', layer)
+    UNION ALL SELECT pg_catalog.format('COMMENT ON MATERIALIZED VIEW %s IS %L', layer,
+                            pg_catalog.format('prior of model "%s" over an area, in cells of %s; REFRESH MATERIALIZED VIEW brings it up to date', model, cell_size))
     UNION ALL
-    SELECT format('COMMENT ON COLUMN %s.%I IS %L', layer, c.name, c.description)
+    SELECT pg_catalog.format('COMMENT ON COLUMN %s.%I IS %L', layer, c.name, c.description)
     FROM (VALUES ('id', 'number of the row'),
                  ('i', 'column of the cell in the grid'),
                  ('j', 'row of the cell in the grid'),
-                 ('geom', format('cell, or what the bounds leave of it: a %s with edges of %s', shape, cell_size))) c (name, description)
+                 ('geom', pg_catalog.format('cell, or what the bounds leave of it: a %s with edges of %s', shape, cell_size))) c (name, description)
     UNION ALL
-    SELECT format('COMMENT ON COLUMN %s.%I IS %L', layer, f.name, f.description) FROM csp.layer_fields(labels, model) f
+    SELECT pg_catalog.format('COMMENT ON COLUMN %s.%I IS %L', layer, f.name, f.description) FROM csp.layer_fields(labels, model) f
     -- Sizes and extents that GIS tools would otherwise count and compute.
-    UNION ALL SELECT format('ANALYZE %s', layer);
+    UNION ALL SELECT pg_catalog.format('ANALYZE %s', layer);
 END;
 COMMENT ON FUNCTION csp.layer_statements(text, geometry, float8, text[], text, text) IS 'what csp_create_prior_layer executes';
 
 -- A refresh computes for rows, of which there may be none.
 CREATE FUNCTION csp.check_labels(labels text[], model text) RETURNS bigint
     LANGUAGE SQL STABLE
-    RETURN (SELECT count(csp_probability(ST_SetSRID(ST_MakePoint(0, 0), 4326), label, model)) FROM unnest(labels) label);
+    RETURN (SELECT pg_catalog.count(csp_probability(ST_SetSRID(ST_MakePoint(0, 0), 4326), label, model)) FROM pg_catalog.unnest(labels) label);
 COMMENT ON FUNCTION csp.check_labels(text[], text) IS 'errors for labels that a model does not have';
 
 -- A name with its schema: the one given, or where CREATE would put it.

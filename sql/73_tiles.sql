@@ -17,12 +17,13 @@ CREATE FUNCTION csp.tile_cells(level int, tile_column int, tile_row int, cells i
     RETURNS TABLE (id int, geom geometry, location geometry)
     LANGUAGE SQL STABLE PARALLEL SAFE
 BEGIN ATOMIC
-    SELECT c.id, ST_MakeEnvelope(round(c.i * 4096::float8 / cells), round((c.j + 1) * 4096::float8 / cells),
-                                 round((c.i + 1) * 4096::float8 / cells), round(c.j * 4096::float8 / cells)), c.location
-    FROM (SELECT j * cells + i + 1 AS id, i, j,
-                 ST_SetSRID(ST_MakePoint(((tile_column + (i + 0.5::float8) / cells) / power(2::float8, level) - 0.5) * 360,
-                                         degrees(atan(sinh(pi() * (1 - 2 * (tile_row + (j + 0.5::float8) / cells) / power(2::float8, level)))))),
-                            4326) AS location
+    SELECT c.id, ST_MakeEnvelope(pg_catalog.round(c.i::float8 * c.edge), pg_catalog.round((c.j + 1)::float8 * c.edge), pg_catalog.round((c.i + 1)::float8 * c.edge),
+                                 pg_catalog.round(c.j::float8 * c.edge), 0), c.location
+    FROM (SELECT j * cells + i + 1 AS id, i, j, 4096::float8 / cells::float8 AS edge,
+                 ST_SetSRID(ST_MakePoint(
+                     ((tile_column::float8 + (i::float8 + 0.5::float8) / cells::float8) / pg_catalog.power(2::float8, level::float8) - 0.5::float8) * 360::float8,
+                     pg_catalog.degrees(pg_catalog.atan(pg_catalog.sinh(pg_catalog.pi() * (1::float8 - 2::float8 * (tile_row::float8 + (j::float8 + 0.5::float8) / cells::float8)
+                                                            / pg_catalog.power(2::float8, level::float8)))))), 4326) AS location
           FROM csp.indices(0, cells - 1) j, csp.indices(0, cells - 1) i OFFSET 0) c
     WHERE mask IS NULL OR ST_Intersects(mask, c.location) <> outside;
 END;
@@ -33,7 +34,7 @@ CREATE FUNCTION csp.prior_tile(level int, tile_column int, tile_row int, cells i
                                label text, model text) RETURNS TABLE (tile bytea)
     LANGUAGE SQL STABLE PARALLEL SAFE
 BEGIN ATOMIC
-    SELECT ST_AsMVT(t, 'prior', 4096, 'geom', 'id')
+    SELECT ST_AsMVT(t, 'prior'::text, 4096, 'geom'::text, 'id'::text)
     FROM (SELECT c.id, c.geom,
                  CASE WHEN model IS NULL THEN csp_probability(c.location, label) ELSE csp_probability(c.location, label, model) END AS probability
           FROM csp.tile_cells(level, tile_column, tile_row, cells, mask, outside) c OFFSET 0) t
@@ -45,7 +46,7 @@ CREATE FUNCTION csp.class_tile(level int, tile_column int, tile_row int, cells i
                                model text) RETURNS TABLE (tile bytea)
     LANGUAGE SQL STABLE PARALLEL SAFE
 BEGIN ATOMIC
-    SELECT ST_AsMVT(t, 'class', 4096, 'geom', 'id')
+    SELECT ST_AsMVT(t, 'class'::text, 4096, 'geom'::text, 'id'::text)
     FROM (SELECT p.id, p.geom, s.label, s.probability, s.entropy
           FROM (SELECT c.id, c.geom,
                        CASE WHEN model IS NULL THEN csp_probabilities(c.location) ELSE csp_probabilities(c.location, model) END AS probabilities
@@ -65,9 +66,9 @@ CREATE FUNCTION csp.embedding_tile(level int, tile_column int, tile_row int, cel
                                    model text) RETURNS TABLE (tile bytea)
     LANGUAGE SQL STABLE PARALLEL SAFE
 BEGIN ATOMIC
-    SELECT ST_AsMVT(t, 'embedding', 4096, 'geom', 'id')
+    SELECT ST_AsMVT(t, 'embedding'::text, 4096, 'geom'::text, 'id'::text)
     FROM (SELECT e.id, e.geom, e.rgb[1] AS red, e.rgb[2] AS green, e.rgb[3] AS blue,
-                 '#' || lpad(to_hex((e.rgb[1] << 16) | (e.rgb[2] << 8) | e.rgb[3]), 6, '0') AS colour
+                 '#'::text || pg_catalog.lpad(pg_catalog.to_hex((e.rgb[1] << 16) | (e.rgb[2] << 8) | e.rgb[3]), 6, '0'::text) AS colour
           FROM (SELECT c.id, c.geom,
                        csp.embedding_colour(
                            CASE WHEN model IS NULL THEN csp_embed(c.location) ELSE csp_embed(c.location, model) END,
@@ -82,26 +83,27 @@ COMMENT ON FUNCTION csp.embedding_tile(int, int, int, int, geometry, boolean, te
 CREATE FUNCTION csp.mask_source(mask text, OUT relation text, OUT columns int, OUT geometry_column name, OUT srid int, OUT postgis name)
     LANGUAGE SQL STABLE PARALLEL SAFE
 BEGIN ATOMIC
-    SELECT min(quote_ident(n.nspname) || '.' || quote_ident(c.relname)), count(a.attname)::int, min(a.attname::text)::name,
-           min(postgis_typmod_srid(a.atttypmod)),
+    SELECT pg_catalog.min(pg_catalog.quote_ident(n.nspname::text) || '.'::text || pg_catalog.quote_ident(c.relname::text)), pg_catalog.count(a.attname)::int, pg_catalog.min(a.attname::text)::name,
+           pg_catalog.min(postgis_typmod_srid(a.atttypmod)),
            (SELECT p.nspname FROM pg_extension e JOIN pg_namespace p ON p.oid = e.extnamespace WHERE e.extname = 'postgis')
     FROM pg_class c
     JOIN pg_namespace n ON n.oid = c.relnamespace
-    LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND NOT a.attisdropped AND a.atttypid = 'geometry'::regtype
+    LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND NOT a.attisdropped AND a.atttypid = 'geometry'::regtype::oid
         AND postgis_typmod_type(a.atttypmod) IN ('Polygon', 'MultiPolygon', 'Geometry') AND postgis_typmod_srid(a.atttypmod) > 0
-    WHERE c.oid = to_regclass(mask) AND c.relkind IN ('r', 'v', 'm', 'f', 'p');
+    WHERE c.oid = pg_catalog.to_regclass(mask)::oid AND c.relkind IN ('r', 'v', 'm', 'f', 'p');
 END;
 COMMENT ON FUNCTION csp.mask_source(text) IS
     'the relation that a mask names, qualified and quoted (NULL: none), and its column of polygons: how many there are, the first, its SRID; the schema of PostGIS';
 
 CREATE FUNCTION csp.tile_bounds(level int, tile_column int, tile_row int) RETURNS geometry
     LANGUAGE SQL STABLE STRICT PARALLEL SAFE
-    RETURN ST_Transform(ST_TileEnvelope(level, tile_column, tile_row), 4326);
+    RETURN ST_Transform(ST_TileEnvelope(level, tile_column, tile_row,
+        'SRID=3857;LINESTRING(-20037508.342789244 -20037508.342789244, 20037508.342789244 20037508.342789244)'::geometry, 0::float8), 4326);
 COMMENT ON FUNCTION csp.tile_bounds(int, int, int) IS 'the rectangle of a tile in SRID 4326';
 
 CREATE FUNCTION csp.polygons(parts geometry) RETURNS geometry
     LANGUAGE SQL IMMUTABLE PARALLEL SAFE
-    RETURN COALESCE(ST_CollectionExtract(parts, 3), ST_GeomFromEWKT('SRID=4326;MULTIPOLYGON EMPTY'));
+    RETURN COALESCE(ST_CollectionExtract(parts, 3), 'SRID=4326;MULTIPOLYGON EMPTY'::geometry);
 COMMENT ON FUNCTION csp.polygons(geometry) IS 'the polygons of a collection, an empty one for NULL';
 
 CREATE FUNCTION csp.tile_mask(mask text, level int, tile_column int, tile_row int) RETURNS geometry
@@ -161,7 +163,7 @@ COMMENT ON FUNCTION csp_prior_tile(int, int, int, json) IS
 CREATE FUNCTION csp_map_tile(z int, x int, y int, model text DEFAULT '', label text DEFAULT '', kind text DEFAULT '', cells int DEFAULT 16,
                              mask text DEFAULT '', outside boolean DEFAULT false, threshold float8 DEFAULT 0) RETURNS bytea
     LANGUAGE SQL STABLE PARALLEL SAFE COST 150000
-    RETURN csp_prior_tile(z, x, y, json_build_object('model', model, 'label', label, 'kind', kind, 'cells', cells, 'mask', mask,
+    RETURN csp_prior_tile(z, x, y, pg_catalog.json_build_object('model', model, 'label', label, 'kind', kind, 'cells', cells, 'mask', mask,
                                                      'outside', outside, 'threshold', threshold));
 COMMENT ON FUNCTION csp_map_tile(int, int, int, text, text, text, int, text, boolean, float8) IS
     'csp_ext: a trained prior as vector tiles. As csp_prior_tile, with an argument for each key; empty text: not given';
@@ -170,7 +172,7 @@ COMMENT ON FUNCTION csp_map_tile(int, int, int, text, text, text, int, text, boo
 CREATE FUNCTION csp.tile_etag(level int, tile_column int, tile_row int, cells int, mask geometry, outside boolean, threshold float8,
                               label text, kind text, version bigint) RETURNS text
     LANGUAGE SQL IMMUTABLE PARALLEL SAFE
-    RETURN md5(jsonb_build_array(1, level, tile_column, tile_row, cells, md5(ST_AsBinary(mask)), outside, threshold, label, kind, version)::text);
+    RETURN pg_catalog.md5(pg_catalog.jsonb_build_array(1, level, tile_column, tile_row, cells, pg_catalog.md5(ST_AsBinary(mask)), outside, threshold, label, kind, version)::text);
 COMMENT ON FUNCTION csp.tile_etag(int, int, int, int, geometry, boolean, float8, text, text, bigint) IS 'a hash of all that a tile depends on';
 
 CREATE FUNCTION csp_prior_tile_etag(z int, x int, y int, query json DEFAULT NULL) RETURNS text
