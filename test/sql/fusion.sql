@@ -122,7 +122,7 @@ $$SELECT id, csp_fuse(csp_image_probabilities(features, 'fusion'), geom, 'fusion
 $$SELECT id, csp_fuse(csp_image_probabilities(features, 'fusion'), csp_probabilities(geom, 'fusion'), 0.5) FROM hole$$,
 $$SELECT id, c.* FROM hole, csp_classify(geom, features, 2, 'fusion') c$$,
 $$SELECT id, c.* FROM hole, csp_classify(geom, features, k, model) c$$,
-$$SELECT id, c.* FROM hole LEFT JOIN LATERAL csp_classify(geom, features, 'fusion images') c ON c.probability > 0.3$$,
+$$SELECT id, c.* FROM hole LEFT JOIN LATERAL csp_classify(geom, features, 'fusion images') c ON c.rank <= 2$$,
 $$SELECT id, c.* FROM hole, csp_classify(geom, features, k, observed_at, 'fusion dated') c$$,
 $$SELECT id, csp_classify(geom, features, k, 'fusion') FROM hole$$,
 $$SELECT id, (SELECT label FROM csp_classify(h.geom, h.features, 1, 'fusion')) FROM hole h$$,
