@@ -11,7 +11,7 @@ constexpr Pair least = {0.01, 0}, most = {10, 10};
 constexpr Pair image_alone = {1, 0}, place_alone = {least[0], 1};
 constexpr double tolerance = 1e-4;
 
-double mean(const at::Tensor &values) { return values.to(at::kDouble).mean().item<double>(); }
+double mean_of(const at::Tensor &values) { return values.to(at::kDouble).mean().item<double>(); }
 
 double squared(double x) { return x * x; }
 
@@ -24,7 +24,7 @@ at::Tensor pooled(const at::Tensor &log_image, const at::Tensor &log_place, Pair
 }
 
 double log_loss(const at::Tensor &log_probabilities, const at::Tensor &classes) {
-    return -mean(log_probabilities.gather(1, classes.unsqueeze(1)));
+    return -mean_of(log_probabilities.gather(1, classes.unsqueeze(1)));
 }
 
 PoolingSearch::PoolingSearch(const at::Tensor &log_image, const at::Tensor &log_place, const at::Tensor &classes)
@@ -42,10 +42,10 @@ Curvature PoolingSearch::curvature_at(Pair exponents) const {
     const double n = static_cast<double>(classes_.size(0));
     const Pair off = {exponents[0] - preferred_[0], exponents[1] - preferred_[1]};
     return {log_loss(logarithms, classes_) + (squared(off[0]) + squared(off[1])) / (2 * n),
-            {mean(image) + image_loss_ + off[0] / n, mean(place) + place_loss_ + off[1] / n},
-            mean(expected(from_image.square())) + 1 / n,
-            mean(expected(from_image * from_place)),
-            mean(expected(from_place.square())) + 1 / n};
+            {mean_of(image) + image_loss_ + off[0] / n, mean_of(place) + place_loss_ + off[1] / n},
+            mean_of(expected(from_image.square())) + 1 / n,
+            mean_of(expected(from_image * from_place)),
+            mean_of(expected(from_place.square())) + 1 / n};
 }
 
 }  // namespace csp

@@ -82,11 +82,11 @@ Rows rows_of(std::size_t n, double true_image, double true_place, bool copies = 
 // The least log-loss on a grid that is made finer around its best point.
 double least_log_loss(const Rows &rows) {
     double a = 5, b = 5, best = std::numeric_limits<double>::infinity();
-    for (double width = 5; width > 1e-4; width /= 2) {
+    for (double width = 5; width > 1e-3; width /= 2) {
         const double a0 = a, b0 = b;
-        for (int i = -3; i <= 3; ++i)
-            for (int j = -3; j <= 3; ++j) {
-                const double x = std::clamp(a0 + i * width / 3, 0.01, 10.0), y = std::clamp(b0 + j * width / 3, 0.0, 10.0);
+        for (int i = -2; i <= 2; ++i)
+            for (int j = -2; j <= 2; ++j) {
+                const double x = std::clamp(a0 + i * width / 2, 0.01, 10.0), y = std::clamp(b0 + j * width / 2, 0.0, 10.0);
                 if (const double loss = rows.log_loss(x, y); loss < best) best = loss, a = x, b = y;
             }
     }
@@ -97,14 +97,14 @@ void expect_no_worse_than_either(const Rows &rows, Pair fitted) {
     const double loss = rows.log_loss(fitted[0], fitted[1]), n = static_cast<double>(rows.classes.size());
     EXPECT_LE(loss, rows.log_loss(1, 0) + 1e-5);
     EXPECT_LE(loss, rows.log_loss(0.01, 1) + 1e-5);
-    EXPECT_NEAR(rows.log_loss(0.01, 1), rows.log_loss(0, 1), 0.01);
+    EXPECT_LE(rows.log_loss(0.01, 1), rows.log_loss(0, 1) + 0.01) << "the least share of an image hardly harms";
     // The preference costs less than half of the squared way to it, of one row.
     EXPECT_LE(loss, least_log_loss(rows) + (std::pow(fitted[0], 2) + std::pow(fitted[1], 2) + 2) / n);
 }
 
 TEST(PoolingSearch, FindsTheExponents) {
     for (const Pair truth : {Pair{1, 1}, Pair{0.5, 2}, Pair{2, 0.3}}) {
-        const Rows rows = rows_of(4000, truth[0], truth[1]);
+        const Rows rows = rows_of(2000, truth[0], truth[1]);
         const Pair fitted = fit(rows);
         expect_no_worse_than_either(rows, fitted);
         for (int i : {0, 1}) EXPECT_NEAR(fitted[i], truth[i], 0.15);
@@ -126,7 +126,7 @@ TEST(PoolingSearch, EndsAtTheMinimum) {
 }
 
 TEST(PoolingSearch, LeavesOutAnImageThatIsOfNoUse) {
-    const Rows rows = rows_of(4000, -0.2, 1);  // none, and even misleading
+    const Rows rows = rows_of(2000, -0.2, 1);  // none, and even misleading
     const Pair fitted = fit(rows);
     expect_no_worse_than_either(rows, fitted);
     EXPECT_EQ(fitted[0], 0.01);
@@ -134,7 +134,7 @@ TEST(PoolingSearch, LeavesOutAnImageThatIsOfNoUse) {
 }
 
 TEST(PoolingSearch, LeavesOutAPlaceThatIsOfNoUse) {
-    const Rows rows = rows_of(4000, 1, -0.2);
+    const Rows rows = rows_of(2000, 1, -0.2);
     const Pair fitted = fit(rows);
     expect_no_worse_than_either(rows, fitted);
     EXPECT_NEAR(fitted[0], 1, 0.15);
@@ -143,7 +143,7 @@ TEST(PoolingSearch, LeavesOutAPlaceThatIsOfNoUse) {
 
 // Each is right as it is: together they must not be believed more than one of them.
 TEST(PoolingSearch, CountsCopiesOnce) {
-    const Rows rows = rows_of(4000, 0.5, 0.5, true);
+    const Rows rows = rows_of(2000, 0.5, 0.5, true);
     const Pair fitted = fit(rows);
     expect_no_worse_than_either(rows, fitted);
     EXPECT_NEAR(fitted[0] + fitted[1], 1, 0.1);
