@@ -16,42 +16,42 @@ COMMENT ON FUNCTION csp_image_probabilities(real[], text) IS
 CREATE FUNCTION csp_probabilities(location geometry, features real[]) RETURNS real[]
     LANGUAGE C STABLE PARALLEL SAFE COST 1200 SUPPORT csp.planner_support AS 'MODULE_PATHNAME', 'csp_fused_probabilities';
 COMMENT ON FUNCTION csp_probabilities(geometry, real[]) IS
-    'probability P(y | I, x) of every class of an image at a place, in the order of csp.classes, adding up to 1: that of the model''s image classifier times P(y | x) to the power of prior_strength. Without features (NULL) the place alone, without a place (NULL or empty) the image alone; NULL for neither; errors as csp_image_probabilities and csp_probabilities';
+    'probability P(y | I, x) of every class of an image at a place, in the order of csp.classes, adding up to 1: that of the model''s image classifier times P(y | x) to the power of prior_strength, all to that of 1 / fusion_temperature. Without features (NULL) the place alone, without a place (NULL or empty) the image alone; NULL for neither; errors as csp_image_probabilities and csp_probabilities';
 
 CREATE FUNCTION csp_probabilities(location geometry, features real[], model text) RETURNS real[]
     LANGUAGE C STABLE PARALLEL SAFE COST 1200 SUPPORT csp.planner_support AS 'MODULE_PATHNAME', 'csp_fused_probabilities';
 COMMENT ON FUNCTION csp_probabilities(geometry, real[], text) IS
-    'probability P(y | I, x) of every class of an image at a place, in the order of csp.classes, adding up to 1: that of the model''s image classifier times P(y | x) to the power of prior_strength. Without features (NULL) the place alone, without a place (NULL or empty) the image alone; NULL for neither; errors as csp_image_probabilities and csp_probabilities';
+    'probability P(y | I, x) of every class of an image at a place, in the order of csp.classes, adding up to 1: that of the model''s image classifier times P(y | x) to the power of prior_strength, all to that of 1 / fusion_temperature. Without features (NULL) the place alone, without a place (NULL or empty) the image alone; NULL for neither; errors as csp_image_probabilities and csp_probabilities';
 
 CREATE FUNCTION csp_probabilities(location geometry, features real[], observed_at timestamptz) RETURNS real[]
     LANGUAGE C STABLE PARALLEL SAFE COST 1200 SUPPORT csp.planner_support AS 'MODULE_PATHNAME', 'csp_fused_probabilities_at';
 COMMENT ON FUNCTION csp_probabilities(geometry, real[], timestamptz) IS
-    'probability P(y | I, x) of every class of an image at a place and a time of the year, in the order of csp.classes, adding up to 1: that of the model''s image classifier times P(y | x) to the power of prior_strength. Without features (NULL) the place alone, without a place (NULL or empty, or no time) the image alone; NULL for neither; errors as csp_image_probabilities and csp_probabilities';
+    'probability P(y | I, x) of every class of an image at a place and a time of the year, in the order of csp.classes, adding up to 1: that of the model''s image classifier times P(y | x) to the power of prior_strength, all to that of 1 / fusion_temperature. Without features (NULL) the place alone, without a place (NULL or empty, or no time) the image alone; NULL for neither; errors as csp_image_probabilities and csp_probabilities';
 
 CREATE FUNCTION csp_probabilities(location geometry, features real[], observed_at timestamptz, model text) RETURNS real[]
     LANGUAGE C STABLE PARALLEL SAFE COST 1200 SUPPORT csp.planner_support AS 'MODULE_PATHNAME', 'csp_fused_probabilities_at';
 COMMENT ON FUNCTION csp_probabilities(geometry, real[], timestamptz, text) IS
-    'probability P(y | I, x) of every class of an image at a place and a time of the year, in the order of csp.classes, adding up to 1: that of the model''s image classifier times P(y | x) to the power of prior_strength. Without features (NULL) the place alone, without a place (NULL or empty, or no time) the image alone; NULL for neither; errors as csp_image_probabilities and csp_probabilities';
+    'probability P(y | I, x) of every class of an image at a place and a time of the year, in the order of csp.classes, adding up to 1: that of the model''s image classifier times P(y | x) to the power of prior_strength, all to that of 1 / fusion_temperature. Without features (NULL) the place alone, without a place (NULL or empty, or no time) the image alone; NULL for neither; errors as csp_image_probabilities and csp_probabilities';
 
 CREATE FUNCTION csp_probabilities(location geography, features real[]) RETURNS real[]
     LANGUAGE C STABLE PARALLEL SAFE COST 1200 SUPPORT csp.planner_support AS 'MODULE_PATHNAME', 'csp_fused_probabilities';
 COMMENT ON FUNCTION csp_probabilities(geography, real[]) IS
-    'probability P(y | I, x) of every class of an image at a place, in the order of csp.classes, adding up to 1: that of the model''s image classifier times P(y | x) to the power of prior_strength. Without features (NULL) the place alone, without a place (NULL or empty) the image alone; NULL for neither; errors as csp_image_probabilities and csp_probabilities';
+    'probability P(y | I, x) of every class of an image at a place, in the order of csp.classes, adding up to 1: that of the model''s image classifier times P(y | x) to the power of prior_strength, all to that of 1 / fusion_temperature. Without features (NULL) the place alone, without a place (NULL or empty) the image alone; NULL for neither; errors as csp_image_probabilities and csp_probabilities';
 
 CREATE FUNCTION csp_probabilities(location geography, features real[], model text) RETURNS real[]
     LANGUAGE C STABLE PARALLEL SAFE COST 1200 SUPPORT csp.planner_support AS 'MODULE_PATHNAME', 'csp_fused_probabilities';
 COMMENT ON FUNCTION csp_probabilities(geography, real[], text) IS
-    'probability P(y | I, x) of every class of an image at a place, in the order of csp.classes, adding up to 1: that of the model''s image classifier times P(y | x) to the power of prior_strength. Without features (NULL) the place alone, without a place (NULL or empty) the image alone; NULL for neither; errors as csp_image_probabilities and csp_probabilities';
+    'probability P(y | I, x) of every class of an image at a place, in the order of csp.classes, adding up to 1: that of the model''s image classifier times P(y | x) to the power of prior_strength, all to that of 1 / fusion_temperature. Without features (NULL) the place alone, without a place (NULL or empty) the image alone; NULL for neither; errors as csp_image_probabilities and csp_probabilities';
 
 CREATE FUNCTION csp_probabilities(location geography, features real[], observed_at timestamptz) RETURNS real[]
     LANGUAGE C STABLE PARALLEL SAFE COST 1200 SUPPORT csp.planner_support AS 'MODULE_PATHNAME', 'csp_fused_probabilities_at';
 COMMENT ON FUNCTION csp_probabilities(geography, real[], timestamptz) IS
-    'probability P(y | I, x) of every class of an image at a place and a time of the year, in the order of csp.classes, adding up to 1: that of the model''s image classifier times P(y | x) to the power of prior_strength. Without features (NULL) the place alone, without a place (NULL or empty, or no time) the image alone; NULL for neither; errors as csp_image_probabilities and csp_probabilities';
+    'probability P(y | I, x) of every class of an image at a place and a time of the year, in the order of csp.classes, adding up to 1: that of the model''s image classifier times P(y | x) to the power of prior_strength, all to that of 1 / fusion_temperature. Without features (NULL) the place alone, without a place (NULL or empty, or no time) the image alone; NULL for neither; errors as csp_image_probabilities and csp_probabilities';
 
 CREATE FUNCTION csp_probabilities(location geography, features real[], observed_at timestamptz, model text) RETURNS real[]
     LANGUAGE C STABLE PARALLEL SAFE COST 1200 SUPPORT csp.planner_support AS 'MODULE_PATHNAME', 'csp_fused_probabilities_at';
 COMMENT ON FUNCTION csp_probabilities(geography, real[], timestamptz, text) IS
-    'probability P(y | I, x) of every class of an image at a place and a time of the year, in the order of csp.classes, adding up to 1: that of the model''s image classifier times P(y | x) to the power of prior_strength. Without features (NULL) the place alone, without a place (NULL or empty, or no time) the image alone; NULL for neither; errors as csp_image_probabilities and csp_probabilities';
+    'probability P(y | I, x) of every class of an image at a place and a time of the year, in the order of csp.classes, adding up to 1: that of the model''s image classifier times P(y | x) to the power of prior_strength, all to that of 1 / fusion_temperature. Without features (NULL) the place alone, without a place (NULL or empty, or no time) the image alone; NULL for neither; errors as csp_image_probabilities and csp_probabilities';
 
 CREATE FUNCTION csp_classify(location geometry, features real[], k int) RETURNS TABLE (rank int, label text, probability real)
     LANGUAGE C STABLE PARALLEL SAFE COST 1200 ROWS 5 SUPPORT csp.planner_support AS 'MODULE_PATHNAME', 'csp_classify_fused';
@@ -116,4 +116,4 @@ COMMENT ON FUNCTION csp_classify(geography, real[], int, timestamptz, text) IS
 CREATE FUNCTION csp_fuse(image_probabilities real[], place_probabilities real[], prior_strength double precision) RETURNS real[]
     LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 50 AS 'MODULE_PATHNAME', 'csp_fuse_probabilities';
 COMMENT ON FUNCTION csp_fuse(real[], real[], double precision) IS
-    'P(y | I, x) of every class, adding up to 1, from those of an image and of a place, for example by csp_probabilities: their product, the place to the power of prior_strength, 0 to 10. Neither input need add up to 1. Where no class has a chance with both, the image alone decides. Errors for different lengths, several dimensions, NULL elements, NaN, infinity, negative numbers, and an image of all zero';
+    'P(y | I, x) of every class, adding up to 1, from those of an image and of a place, for example by csp_probabilities: their product, the place to the power of prior_strength, 0 to 1000. Neither input need add up to 1. Where no class has a chance with both, the image alone decides. Errors for different lengths, several dimensions, NULL elements, NaN, infinity, negative numbers, and an image of all zero';

@@ -119,8 +119,10 @@ void validate_fusion(const ModelConfig &config) {
             "Choose a value from 0.01 to 100; 1 leaves the probabilities of a place as they are.");
     require(config.image_temperature >= 0.01 && config.image_temperature <= 100, "image_temperature is out of range",
             "Choose a value from 0.01 to 100; 1 leaves the probabilities of an image as they are.");
-    require(config.prior_strength >= 0 && config.prior_strength <= 10, "prior_strength is out of range",
-            "Choose a value from 0, which leaves the place out, to 10; 1 is the product rule.");
+    require(config.prior_strength >= 0 && config.prior_strength <= 1000, "prior_strength is out of range",
+            "Choose a value from 0, which leaves the place out, to 1000; 1 is the product rule.");
+    require(config.fusion_temperature >= 0.01 && config.fusion_temperature <= 100, "fusion_temperature is out of range",
+            "Choose a value from 0.01 to 100; 1 leaves the product of image and place as it is.");
 }
 
 // ---- text --------------------------------------------------------------------------------
@@ -171,7 +173,8 @@ struct ConfigNumber {
 
 constexpr ConfigNumber fusion_numbers[] = {{"place_temperature", &ModelConfig::place_temperature},
                                            {"image_temperature", &ModelConfig::image_temperature},
-                                           {"prior_strength", &ModelConfig::prior_strength}};
+                                           {"prior_strength", &ModelConfig::prior_strength},
+                                           {"fusion_temperature", &ModelConfig::fusion_temperature}};
 
 ModelConfig parse(const std::map<std::string, std::string> &metadata) {
     ModelConfig config;

@@ -82,6 +82,7 @@ struct ModelConfig {
     // What the scores of the class head and of the image classifier are divided by before they become probabilities.
     double place_temperature = 1, image_temperature = 1;
     double prior_strength = 1;  // exponent of P(y | x) where it meets P(y | I)
+    double fusion_temperature = 1;  // root of their product: above 1 where image and place say the same
 };
 
 // Whether places can be compared with images: csp_similarity can.

@@ -29,13 +29,17 @@ double total_of_products(const float *a, const float *b, std::size_t n) {
 
 constexpr double impossible = -std::numeric_limits<double>::infinity();
 
-// ln(image place^strength) of each class, where powers of what is next to 0 are not lost.
-std::vector<double> logarithms(const float *image, const float *place, double strength, std::size_t n) {
-    std::vector<double> values(n);
-    for (std::size_t i = 0; i < n; ++i)
-        values[i] = image[i] > 0 && place[i] > 0
-                        ? std::log(static_cast<double>(image[i])) + strength * std::log(static_cast<double>(place[i]))
-                        : impossible;
+// ln of what is pooled for each class, where powers of what is next to 0 are not lost.
+std::vector<double> logarithms(const float *image, const float *place, const Pooling &pooling, std::size_t n) {
+    std::vector<double> values(n, impossible);
+    for (std::size_t i = 0; i < n; ++i) {
+        if (!(image[i] > 0) || !(place[i] > 0 || pooling.strength == 0))
+            continue;
+        values[i] = std::log(static_cast<double>(image[i]));
+        if (pooling.strength > 0)
+            values[i] += pooling.strength * std::log(static_cast<double>(place[i]));
+        values[i] /= pooling.temperature;
+    }
     return values;
 }
 
@@ -50,12 +54,12 @@ void fuse(const float *image, const float *place, std::size_t n, float *out) {
     image_alone(image, n, out);
 }
 
-void fuse(const float *image, const float *place, double strength, std::size_t n, float *out) {
-    if (strength == 1)
+void fuse(const float *image, const float *place, const Pooling &pooling, std::size_t n, float *out) {
+    if (pooling.strength == 1 && pooling.temperature == 1)
         return fuse(image, place, n, out);
-    if (strength == 0)
+    if (pooling.strength == 0 && pooling.temperature == 1)
         return image_alone(image, n, out);
-    std::vector<double> values = logarithms(image, place, strength, n);
+    std::vector<double> values = logarithms(image, place, pooling, n);
     const double largest = n > 0 ? *std::max_element(values.begin(), values.end()) : impossible;
     if (largest == impossible)
         return image_alone(image, n, out);
@@ -81,12 +85,12 @@ void image_alone(const float *image, std::size_t n, float *out) {
         out[i] = static_cast<float>(image[i] / sum);
 }
 
-void fuse_known(const float *image, const float *place, double strength, std::size_t n, float *out) {
+void fuse_known(const float *image, const float *place, const Pooling &pooling, std::size_t n, float *out) {
     if (image == nullptr)
         return place_alone(place, n, out);
     if (place == nullptr)
         return image_alone(image, n, out);
-    fuse(image, place, strength, n, out);
+    fuse(image, place, pooling, n, out);
 }
 
 }  // namespace csp

@@ -27,7 +27,7 @@ constexpr Epilogue linear_only = {false, Activation::relu};
 
 bool is_about_fusion(const ModelConfig &config) {
     return config.image_classifier || config.place_temperature != 1 || config.image_temperature != 1 ||
-           config.prior_strength != 1;
+           config.prior_strength != 1 || config.fusion_temperature != 1;
 }
 
 std::string write_labels(const std::vector<std::string> &labels) {
@@ -383,7 +383,7 @@ void Model::fuse(const float *image_probabilities, const float *place_probabilit
         const auto classes = parts_->require_class_head().out();
         for (std::size_t row = 0; row < n; ++row)
             csp::fuse(image_probabilities + row * classes, place_probabilities + row * classes,
-                      parts_->config.prior_strength, classes, out + row * classes);
+                      pooling_of(parts_->config), classes, out + row * classes);
     });
 }
 

@@ -91,8 +91,8 @@ public:
     // Error(not_supported) without one.
     void image_probabilities(const float *features, std::size_t n, float *out, std::size_t out_stride) const;
 
-    // P(y | I, x) of all classes, in proportion to P(y | I) times P(y | x) to the power of prior_strength: n dense rows of
-    // C, out may be one of them. See fuse() in fusion.h.
+    // P(y | I, x) of all classes by the model's prior_strength and fusion_temperature: n dense rows of C, out may be one of
+    // them. See fuse() in fusion.h.
     void fuse(const float *image_probabilities, const float *place_probabilities, std::size_t n, float *out) const;
 
 private:

@@ -423,7 +423,7 @@ void BatchCall::fuse_rows(const Model &model, Operands &operands, std::size_t fi
             continue;
         float *row = operands.arrays.elements(first + i);
         fuse_known(operands.has_image[first + i] ? image + i * classes : nullptr, places ? row : nullptr,
-                   config.prior_strength, classes, row);
+                   pooling_of(config), classes, row);
     }
 }
 

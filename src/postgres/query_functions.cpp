@@ -179,7 +179,7 @@ bool fuse_features(FunctionCallInfo fcinfo, int arguments, const Model *&model, 
     }
     const std::vector<float> prior = prior_of<dated>(fcinfo, arguments, *model, place);
     probabilities.resize(classes);
-    fuse_known(data_or_null(image), data_or_null(prior), model->config().prior_strength, classes, probabilities.data());
+    fuse_known(data_or_null(image), data_or_null(prior), pooling_of(model->config()), classes, probabilities.data());
     return true;
 }
 
@@ -257,7 +257,7 @@ Datum fuse_image(FunctionCallInfo fcinfo) {
         const float *image = PG_ARGISNULL(0) ? nullptr : probabilities_from_datum(PG_GETARG_DATUM(0), classes);
         const std::vector<float> prior = prior_of<dated>(fcinfo, 2, model, place);
         ArrayType *result = make_real_array(classes);
-        fuse_known(image, data_or_null(prior), model.config().prior_strength, classes, real_array_data(result));
+        fuse_known(image, data_or_null(prior), pooling_of(model.config()), classes, real_array_data(result));
         PG_RETURN_ARRAYTYPE_P(result);
     });
 }
@@ -471,14 +471,14 @@ Datum csp_classify_fused_at(PG_FUNCTION_ARGS) {
 Datum csp_fuse_probabilities(PG_FUNCTION_ARGS) {
     return guard([&]() -> Datum {
         const double strength = PG_GETARG_FLOAT8(2);
-        if (!(strength >= 0 && strength <= 10))
+        if (!(strength >= 0 && strength <= 1000))
             throw Error(ErrorKind::invalid_parameter, "prior_strength is out of range",
-                        {}, "Choose a value from 0, which leaves the place out, to 10; 1 is the product rule.");
+                        {}, "Choose a value from 0, which leaves the place out, to 1000; 1 is the product rule.");
         const int classes = element_count(PG_GETARG_DATUM(0));
         const float *image = probabilities_from_datum(PG_GETARG_DATUM(0), classes);
         const float *place = probabilities_from_datum(PG_GETARG_DATUM(1), classes);
         ArrayType *result = make_real_array(classes);
-        fuse(image, place, strength, classes, real_array_data(result));
+        fuse(image, place, {strength, 1}, classes, real_array_data(result));
         PG_RETURN_ARRAYTYPE_P(result);
     });
 }

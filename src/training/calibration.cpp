@@ -29,26 +29,21 @@ RowIds draw_rows(const RowIds &rows, int classes, int64_t seed) {
     return drawn;
 }
 
-at::Tensor scaled(const at::Tensor &logarithms) { return logarithms - logarithms.logsumexp(1, true); }
-
-at::Tensor fused(const at::Tensor &log_image, const at::Tensor &log_place, double strength) {
-    return scaled(log_image + strength * log_place);
-}
-
 double squared(double x) { return x * x; }
 
 }  // namespace
 
 at::Tensor ClassScores::log_probabilities(double temperature) const {
     const at::Tensor divided = scores / temperature;
-    return scaled(head == ClassHead::softmax ? divided : at::log_sigmoid(divided));
+    return normalized(head == ClassHead::softmax ? divided : at::log_sigmoid(divided));
 }
 
 Calibration::Calibration(const TrainingOptions &options, const ModelConfig &config, const Samples &samples,
                          const Network &network, const ImageClassifier *images, const RowIds &held_out)
     : samples_(samples), network_(network), images_(images), rows_(draw_rows(held_out, config.class_count, options.seed)),
       fits_(options.calibration && rows_.size() >= least_calibration_rows), place_temperature_(config.place_temperature),
-      image_temperature_(config.image_temperature), prior_strength_(config.prior_strength) {
+      image_temperature_(config.image_temperature),
+      exponents_{1 / config.fusion_temperature, config.prior_strength / config.fusion_temperature} {
     place_.head = config.class_head;
     metrics_.measured = true;
     metrics_.place = metrics_.image = metrics_.fused = unknown;
@@ -62,10 +57,10 @@ bool Calibration::step() {
         score_some();
     else if (phase_ == Phase::figures)
         measure();
-    else if (search_->done())
-        next_phase();
+    else if (phase_ == Phase::pooling)
+        search_exponents();
     else
-        search_->give(try_value(search_->point()));
+        search_temperature();
     return true;
 }
 
@@ -90,50 +85,43 @@ void Calibration::score_some() {
 
 void Calibration::start(Phase phase) {
     phase_ = phase;
-    search_.reset();
-    constexpr double tolerance = 1e-3;
     if (phase == Phase::place || phase == Phase::image)
-        search_ = std::make_unique<GoldenSection>(std::log(0.01), std::log(100.0), tolerance);
-    if (phase != Phase::strength) return;
-    search_ = std::make_unique<GoldenSection>(0, 10, tolerance);
-    log_place_ = place_.log_probabilities(place_temperature_);
-    log_image_ = image_.log_probabilities(image_temperature_);
+        temperature_search_ = std::make_unique<GoldenSection>(std::log(0.01), std::log(100.0), 1e-3);
+    else if (phase == Phase::pooling)
+        exponent_search_ = std::make_unique<PoolingSearch>(image_.log_probabilities(image_temperature_),
+                                                           place_.log_probabilities(place_temperature_), classes_);
 }
 
-// Takes over what the search of this phase has found, if it is better than 1.
-void Calibration::next_phase() {
-    const bool logarithmic = phase_ != Phase::strength;
-    const double found = search_->best(), plain = logarithmic ? 0 : 1;
-    const double point = try_value(found) < try_value(plain) ? found : plain;
-    const double value = logarithmic ? std::exp(point) : point;
+// Tries a temperature, or takes over what was found, if it is better than 1.
+void Calibration::search_temperature() {
+    GoldenSection &search = *temperature_search_;
+    if (!search.done()) return search.give(try_temperature(search.point()));
+    const double value = try_temperature(search.best()) < try_temperature(0) ? std::exp(search.best()) : 1;
     if (phase_ == Phase::place) {
         place_temperature_ = value;
         start(images_ ? Phase::image : Phase::figures);
-    } else if (phase_ == Phase::image) {
-        image_temperature_ = value;
-        start(Phase::strength);
     } else {
-        prior_strength_ = value;
-        start(Phase::figures);
+        image_temperature_ = value;
+        start(Phase::pooling);
     }
 }
 
-double Calibration::log_loss(const at::Tensor &log_probabilities) const {
-    return -log_probabilities.gather(1, classes_.unsqueeze(1)).to(at::kDouble).mean().item<double>();
+void Calibration::search_exponents() {
+    if (!exponent_search_->done()) return exponent_search_->step();
+    exponents_ = exponent_search_->exponents();
+    start(Phase::figures);
 }
 
-// What a phase minimizes: log-loss and preference, at the logarithm of a temperature or at a strength.
-double Calibration::try_value(double point) const {
-    const double rows = static_cast<double>(rows_.size());
-    if (phase_ == Phase::strength)
-        return log_loss(fused(log_image_, log_place_, point)) + squared(point - 1) / (2 * rows);
+// Log-loss and preference at the logarithm of a temperature.
+double Calibration::try_temperature(double logarithm) const {
     const ClassScores &scores = phase_ == Phase::place ? place_ : image_;
-    return log_loss(scores.log_probabilities(std::exp(point))) + squared(point) / (2 * rows);
+    return log_loss(scores.log_probabilities(std::exp(logarithm)), classes_) +
+           squared(logarithm) / (2 * static_cast<double>(rows_.size()));
 }
 
 ClassFigures Calibration::figures(const at::Tensor &calibrated, const at::Tensor &plain) const {
     const double hits = calibrated.argmax(1).eq(classes_).to(at::kDouble).mean().item<double>();
-    return {hits, log_loss(calibrated), log_loss(plain)};
+    return {hits, log_loss(calibrated, classes_), log_loss(plain, classes_)};
 }
 
 void Calibration::measure() {
@@ -144,17 +132,19 @@ void Calibration::measure() {
     if (images_) {
         const at::Tensor image = image_.log_probabilities(image_temperature_), plain_image = image_.log_probabilities(1);
         metrics_.image = figures(image, plain_image);
-        metrics_.fused = figures(fused(image, place, prior_strength_), fused(plain_image, plain_place, 1));
+        metrics_.fused = figures(pooled(image, place, exponents_), pooled(plain_image, plain_place, {1, 1}));
     }
     place_ = image_ = {};
-    log_place_ = log_image_ = at::Tensor();
+    exponent_search_.reset();
     phase_ = Phase::done;
 }
 
 void Calibration::apply(ModelConfig &config) const {
     config.place_temperature = place_temperature_;
     config.image_temperature = image_temperature_;
-    config.prior_strength = prior_strength_;
+    if (!fits_ || !images_) return;
+    config.prior_strength = exponents_[1] / exponents_[0];
+    config.fusion_temperature = 1 / exponents_[0];
 }
 
 }  // namespace csp

@@ -1,10 +1,11 @@
 // What rows that were held out say of a finished model's probabilities: figures of place, image and both, and the
-// temperatures and the prior strength that suit them best.
+// temperatures and exponents that suit them best.
 //
-// A temperature is the one scalar that makes probabilities honest without changing which class is first (Guo et al., 2017);
-// the prior strength makes up for what place and image tell twice. Each is fitted by itself, the temperatures first, to the
-// lowest log-loss, with a weak preference for 1 (of a normal distribution of standard deviation 1, of the temperatures'
-// logarithms): a few rows that are all right cannot make a model certain.
+// A temperature is the one scalar that makes probabilities honest without changing which class is first (Guo et al., 2017).
+// Place and image have one each, fitted by itself. Then the exponents of both in what they say together are fitted jointly
+// (log-linear pooling), which makes up for what they tell twice. All to the lowest log-loss, with a weak preference: a few
+// rows that are all right cannot make a model certain. It is for a temperature of 1 (a normal distribution of standard
+// deviation 1 of its logarithm), and of the exponents for the better of both alone: pooling is never worse than that.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -15,6 +16,7 @@
 #include "golden_section.h"
 #include "image_classifier.h"
 #include "network.h"
+#include "pooling_search.h"
 #include "samples.h"
 #include "trainer.h"
 
@@ -47,13 +49,13 @@ public:
     const FusionMetrics &metrics() const { return metrics_; }
 
 private:
-    enum class Phase { scoring, place, image, strength, figures, done };
+    enum class Phase { scoring, place, image, pooling, figures, done };
 
     void score_some();
     void start(Phase phase);
-    void next_phase();
-    double log_loss(const at::Tensor &log_probabilities) const;
-    double try_value(double point) const;
+    void search_temperature();
+    void search_exponents();
+    double try_temperature(double logarithm) const;
     ClassFigures figures(const at::Tensor &calibrated, const at::Tensor &plain) const;
     void measure();
 
@@ -62,14 +64,15 @@ private:
     const ImageClassifier *images_;
     RowIds rows_;
     bool fits_;
-    double place_temperature_, image_temperature_, prior_strength_;
+    double place_temperature_, image_temperature_;
+    Pair exponents_;  // of image and place, where they meet
     Phase phase_ = Phase::scoring;
     std::size_t scored_ = 0;
     ClassScores place_, image_;
     std::vector<at::Tensor> place_parts_, image_parts_;
     at::Tensor classes_;
-    at::Tensor log_place_, log_image_;  // with the temperatures of the model, for the strength
-    std::unique_ptr<GoldenSection> search_;
+    std::unique_ptr<GoldenSection> temperature_search_;
+    std::unique_ptr<PoolingSearch> exponent_search_;
     FusionMetrics metrics_;
 };
 

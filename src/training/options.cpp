@@ -250,15 +250,17 @@ const Table &table() {
         {"image_weight_decay", "", NumberField{FIELD(double, image_weight_decay), 0, 10},
          "L2 penalty of the image classifier"},
         {"calibration", "", BooleanField{FIELD(bool, calibration)},
-         "after training, fit place_temperature, image_temperature and prior_strength to the labelled rows held out, of "
-         "which it takes at least 20"},
+         "after training, fit place_temperature, image_temperature, prior_strength and fusion_temperature to the labelled "
+         "rows held out, of which it takes at least 20"},
         {"place_temperature", "", NumberField{FIELD(double, model.place_temperature), 0.01, 100},
          "divides the scores of the class head: above 1 its probabilities are less certain; calibration fits it"},
         {"image_temperature", "", NumberField{FIELD(double, model.image_temperature), 0.01, 100},
          "divides the scores of the image classifier; calibration fits it"},
-        {"prior_strength", "", NumberField{FIELD(double, model.prior_strength), 0, 10},
+        {"prior_strength", "", NumberField{FIELD(double, model.prior_strength), 0, 1000},
          "exponent of P(y | x) where it is multiplied with P(y | I): 0 leaves the place out; calibration fits it where there "
          "is an image classifier"},
+        {"fusion_temperature", "", NumberField{FIELD(double, model.fusion_temperature), 0.01, 100},
+         "root of the product of both: above 1 where image and place say the same; calibration fits it with prior_strength"},
         // Both stages.
         {"batch_size", "batch_size", IntegerField{FIELD(int, batch_size), 2, 65536}, "rows a batch of pre-training"},
         {"max_rows_per_class", "max_num_exs_per_class", IntegerField{FIELD(int, max_rows_per_class), 0, 1000000000},

@@ -16,7 +16,7 @@ CREATE TABLE part AS SELECT * FROM photo WHERE id % 5 > 0;
 
 CALL csp_train('fusion plain', 'part', 'geom', 'features', 'label', (:'small' || '}')::jsonb) \gset
 CALL csp_train('fusion', 'part', 'geom', 'features', 'label', (:'small' || ', "image_classifier": true, "image_learning_rate": 0.02, "calibration": true}')::jsonb) \gset
-CALL csp_train('fusion images', 'part', 'geom', 'features', 'label', (:'small' || ', "image_classifier": true, "pretrain_epochs": 0, "place_temperature": 2, "image_temperature": 0.5, "prior_strength": 0.25}')::jsonb) \gset
+CALL csp_train('fusion images', 'part', 'geom', 'features', 'label', (:'small' || ', "image_classifier": true, "pretrain_epochs": 0, "place_temperature": 2, "image_temperature": 0.5, "prior_strength": 0.25, "fusion_temperature": 1.5}')::jsonb) \gset
 CALL csp_train('fusion dated', 'part', 'geom', 'features', 'label', (:'small' || ', "image_classifier": true, "observed_at": "observed_at"}')::jsonb) \gset
 
 -- the place is as it would be without an image classifier
@@ -26,11 +26,12 @@ SELECT stage, count(*) FROM csp.metrics WHERE model = 'fusion' GROUP BY 1 ORDER 
 SELECT m -> 'calibrated' AS calibrated, (m -> 'rows')::int BETWEEN 20 AND 80 AS rows,
        (m -> 'place' ->> 'log_loss')::float8 <= (m -> 'place' ->> 'log_loss_uncalibrated')::float8
        AND (m -> 'image' ->> 'log_loss')::float8 <= (m -> 'image' ->> 'log_loss_uncalibrated')::float8 AS no_worse,
+       (m -> 'fused' ->> 'log_loss')::float8 < least((m -> 'place' ->> 'log_loss')::float8, (m -> 'image' ->> 'log_loss')::float8) AS pooled,
        (m -> 'fused' ->> 'top1')::float8 > (m -> 'place' ->> 'top1')::float8 + 0.2 AND (m -> 'fused' ->> 'top1')::float8 > (m -> 'image' ->> 'top1')::float8 + 0.2 AS better
 FROM csp.models, LATERAL (SELECT metrics -> 'fusion' AS m) f WHERE name = 'fusion';
 SELECT name, metrics ->> 'stage' AS stage, metrics ? 'fusion' AS measured, metrics -> 'fusion' -> 'calibrated' AS calibrated, configuration -> 'image_classifier' AS classifies,
        configuration -> 'image_side' AS image_side, (configuration ->> 'place_temperature')::float8 <> 1 AS place,
-       configuration -> 'prior_strength' AS strength
+       configuration -> 'prior_strength' AS strength, configuration -> 'fusion_temperature' AS temperature
 FROM csp.models WHERE name LIKE 'fusion%' AND name <> 'fusion' ORDER BY name;
 
 -- rows that it has not seen: both are better than each alone
@@ -40,15 +41,16 @@ FROM photo p, csp_classify(geom, 1, 'fusion') place, csp_classify(NULL::geometry
 WHERE id % 5 = 0;
 
 -- the product, by SQL
-CREATE FUNCTION product(image real[], place real[], strength float8) RETURNS float8[] LANGUAGE sql IMMUTABLE AS $$
+CREATE FUNCTION product(image real[], place real[], strength float8, temperature float8 DEFAULT 1) RETURNS float8[] LANGUAGE sql IMMUTABLE AS $$
     SELECT array_agg(p / s ORDER BY n) FROM (SELECT n, p, sum(p) OVER () AS s
-        FROM (SELECT n, i * place[n]::float8 ^ strength AS p FROM unnest(image) WITH ORDINALITY u (i, n)) a) b
+        FROM (SELECT n, (i * place[n]::float8 ^ strength) ^ (1 / temperature) AS p FROM unnest(image) WITH ORDINALITY u (i, n)) a) b
 $$;
 CREATE FUNCTION distance(a anyarray, b anyarray) RETURNS float8 LANGUAGE sql IMMUTABLE AS
 $$ SELECT CASE WHEN cardinality(a) = cardinality(b) THEN max(abs(x - y)) END FROM unnest(a, b) u (x, y) $$;
 SELECT name, max(distance(csp_probabilities(geom, features, name)::float8[],
                           product(csp_image_probabilities(features, name), csp_probabilities(geom, name),
-                                  coalesce((configuration ->> 'prior_strength')::float8, 1)))) < 1e-6 AS product,
+                                  coalesce((configuration ->> 'prior_strength')::float8, 1),
+                                  coalesce((configuration ->> 'fusion_temperature')::float8, 1)))) < 1e-6 AS product,
        bool_and(csp_probabilities(geom, features, name) = csp_fuse(csp_image_probabilities(features, name), geom, name)) AS as_csp_fuse,
        bool_and(csp_probabilities(g, features, name) = csp_probabilities(geom, features, name)) AS geography,
        max(abs(1 - (SELECT sum(x) FROM unnest(csp_image_probabilities(features, name)) x))) < 1e-5 AS images_add_up
@@ -122,7 +124,7 @@ $$SELECT id, csp_fuse(csp_image_probabilities(features, 'fusion'), geom, 'fusion
 $$SELECT id, csp_fuse(csp_image_probabilities(features, 'fusion'), csp_probabilities(geom, 'fusion'), 0.5) FROM hole$$,
 $$SELECT id, c.* FROM hole, csp_classify(geom, features, 2, 'fusion') c$$,
 $$SELECT id, c.* FROM hole, csp_classify(geom, features, k, model) c$$,
-$$SELECT id, c.* FROM hole LEFT JOIN LATERAL csp_classify(geom, features, 'fusion images') c ON c.probability > 0.3$$,
+$$SELECT id, c.* FROM hole LEFT JOIN LATERAL csp_classify(geom, features, 'fusion images') c ON c.rank <= 2$$,
 $$SELECT id, c.* FROM hole, csp_classify(geom, features, k, observed_at, 'fusion dated') c$$,
 $$SELECT id, csp_classify(geom, features, k, 'fusion') FROM hole$$,
 $$SELECT id, (SELECT label FROM csp_classify(h.geom, h.features, 1, 'fusion')) FROM hole h$$,
@@ -158,7 +160,8 @@ CALL csp_train('fusion bad', 'part', 'geom', 'features', options => '{"calibrati
 CALL csp_train('fusion bad', 'part', 'geom', 'features', 'label', '{"calibration": true, "validation_fraction": 0}');
 CALL csp_train('fusion bad', 'part', 'geom', 'features', 'label', '{"image_classifier": true, "epochs": 0}');
 CALL csp_train('fusion bad', 'part', 'geom', 'features', 'label', '{"place_temperature": 0}');
-CALL csp_train('fusion bad', 'part', 'geom', 'features', 'label', '{"prior_strength": 10.5}');
+CALL csp_train('fusion bad', 'part', 'geom', 'features', 'label', '{"prior_strength": 1000.5}');
+CALL csp_train('fusion bad', 'part', 'geom', 'features', 'label', '{"fusion_temperature": 0.001}');
 SELECT count(*) FROM csp.models WHERE name = 'fusion bad';
 
 DROP SCHEMA fusion CASCADE;

@@ -69,9 +69,9 @@ TEST(Fusion, InPlace) {
     EXPECT_EQ(place, (Row{0.25f, 0.75f}));
 }
 
-Row fused(const Row &image, const Row &place, double strength) {
+Row fused(const Row &image, const Row &place, double strength, double temperature = 1) {
     Row out(image.size());
-    csp::fuse(image.data(), place.data(), strength, image.size(), out.data());
+    csp::fuse(image.data(), place.data(), {strength, temperature}, image.size(), out.data());
     return out;
 }
 
@@ -87,6 +87,31 @@ TEST(Fusion, StrengthIsAnExponent) {
         for (int i = 0; i < 3; ++i)
             EXPECT_NEAR(out[i], image[i] * std::pow(static_cast<double>(place[i]), strength) / sum, 1e-6);
     }
+}
+
+TEST(Fusion, TemperatureIsARootOfTheProduct) {
+    const Row image = {0.5f, 0.3f, 0.2f}, place = {0.1f, 0.6f, 0.9f};
+    for (double strength : {0.0, 0.5, 1.0, 1000.0})
+        for (double temperature : {0.01, 0.5, 2.0, 100.0}) {
+            const Row out = fused(image, place, strength, temperature);
+            std::vector<long double> powers;
+            for (int i = 0; i < 3; ++i)
+                powers.push_back(std::pow(image[i] * std::pow(static_cast<long double>(place[i]), strength), 1 / temperature));
+            const long double sum = powers[0] + powers[1] + powers[2];
+            if (!(sum > 0))
+                continue;  // beyond a long double too
+            for (int i = 0; i < 3; ++i)
+                EXPECT_NEAR(out[i], powers[i] / sum, 1e-6) << strength << " " << temperature;
+        }
+    EXPECT_EQ(fused({0.5f, 0.5f, 0}, {0, 1, 1}, 0, 2), (Row{0.5f, 0.5f, 0})) << "a place that is left out rules out nothing";
+    EXPECT_EQ(fused({3, 1, 0}, {0, 0, 1}, 1, 5), (Row{0.75f, 0.25f, 0})) << "without a common class the image decides, as it is";
+}
+
+// Copies of each other, averaged by their logarithms, are what each is.
+TEST(Fusion, OfCopiesIsTheSame) {
+    const Row p = {0.5f, 0.3f, 0.2f}, out = fused(p, p, 1, 2);
+    for (int i = 0; i < 3; ++i)
+        EXPECT_NEAR(out[i], p[i], 1e-6);
 }
 
 // 1e-45 to the tenth power is beyond a double.
@@ -108,14 +133,14 @@ TEST(Fusion, WithoutACommonClassTheImageDecidesAtAnyStrength) {
 TEST(Fusion, WhatIsMissingLeavesTheOther) {
     const Row image = {3, 1}, place = {0.2f, 0.6f}, nothing = {0, 0};
     Row out(2);
-    csp::fuse_known(image.data(), nullptr, 0.5, 2, out.data());
+    csp::fuse_known(image.data(), nullptr, {0.5, 3}, 2, out.data());
     EXPECT_EQ(out, (Row{0.75f, 0.25f}));
-    csp::fuse_known(nullptr, place.data(), 0.5, 2, out.data());
+    csp::fuse_known(nullptr, place.data(), {0.5, 3}, 2, out.data());
     EXPECT_NEAR(out[1], 0.75f, 1e-6) << "by the place as it is, whatever its strength beside an image";
-    csp::fuse_known(nullptr, nothing.data(), 1, 2, out.data());
+    csp::fuse_known(nullptr, nothing.data(), {}, 2, out.data());
     EXPECT_EQ(out, (Row{0.5f, 0.5f}));
-    csp_test::expect_error(csp::ErrorKind::invalid_data, [&] { csp::fuse_known(nothing.data(), nullptr, 1, 2, out.data()); });
-    csp::fuse_known(image.data(), place.data(), 1, 2, out.data());
+    csp_test::expect_error(csp::ErrorKind::invalid_data, [&] { csp::fuse_known(nothing.data(), nullptr, {}, 2, out.data()); });
+    csp::fuse_known(image.data(), place.data(), {}, 2, out.data());
     EXPECT_EQ(out, fused(image, place));
 }
 

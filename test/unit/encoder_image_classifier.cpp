@@ -153,9 +153,10 @@ TEST(Temperature, DividesTheScoresOfTheClassHead) {
     }
 }
 
-TEST(PriorStrength, IsTheExponentOfThePlace) {
+TEST(Pooling, IsByTheExponentsOfTheModel) {
     ModelConfig config = small_config();
     config.prior_strength = 0.4;
+    config.fusion_temperature = 1.7;
     const Model model = make_model(config);
     const std::vector<float> features = csp_test::random_values(2 * image_dim, 1, 9);
     const std::vector<float> image = image_probabilities(model, features);
@@ -165,9 +166,9 @@ TEST(PriorStrength, IsTheExponentOfThePlace) {
     model.fuse(image.data(), place.data(), 2, out.data());
     for (int row = 0; row < 2; ++row) {
         double sum = 0;
-        for (int c = row * classes; c < (row + 1) * classes; ++c) sum += image[c] * std::pow(double(place[c]), 0.4);
-        for (int c = row * classes; c < (row + 1) * classes; ++c)
-            EXPECT_NEAR(out[c], image[c] * std::pow(double(place[c]), 0.4) / sum, 1e-6);
+        const auto pooled = [&](int c) { return std::pow(image[c] * std::pow(double(place[c]), 0.4), 1 / 1.7); };
+        for (int c = row * classes; c < (row + 1) * classes; ++c) sum += pooled(c);
+        for (int c = row * classes; c < (row + 1) * classes; ++c) EXPECT_NEAR(out[c], pooled(c) / sum, 1e-6);
     }
 }
 
@@ -176,6 +177,7 @@ TEST(FusionFile, KeepsWhatItNeedsAndTellsEarlierLibraries) {
     config.place_temperature = 1.0 / 3;
     config.image_temperature = 7;
     config.prior_strength = 0.7;
+    config.fusion_temperature = 1.3;
     const std::string file = csp::write_model(config, labels(), tensors_of(config));
     EXPECT_NE(file.find("\"csp_ext.format\":\"2\""), std::string::npos);
     const Model model = Model::from_file(file.data(), file.size());
@@ -184,6 +186,7 @@ TEST(FusionFile, KeepsWhatItNeedsAndTellsEarlierLibraries) {
     EXPECT_EQ(model.config().place_temperature, 1.0 / 3);
     EXPECT_EQ(model.config().image_temperature, 7);
     EXPECT_EQ(model.config().prior_strength, 0.7);
+    EXPECT_EQ(model.config().fusion_temperature, 1.3);
     const std::vector<float> features = csp_test::random_values(image_dim, 1, 10);
     EXPECT_EQ(image_probabilities(model, features), image_probabilities(make_model(config), features));
 }
@@ -206,7 +209,9 @@ TEST(FusionFile, ValuesOutOfRangeAreDamage) {
     for (const auto &[key, value] : std::map<std::string, std::string>{{"place_temperature", "0"},
                                                                       {"image_temperature", "nan"},
                                                                       {"prior_strength", "-1"},
-                                                                      {"prior_strength", "11"},
+                                                                      {"prior_strength", "1001"},
+                                                                      {"fusion_temperature", "0"},
+                                                                      {"fusion_temperature", "101"},
                                                                       {"image_classifier", "yes"}}) {
         auto metadata = csp::config_to_metadata(small_config());
         metadata[key] = value;

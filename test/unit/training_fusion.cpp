@@ -1,4 +1,4 @@
-// The image classifier of a run, and temperatures and prior strength fitted to rows held out, against numbers computed
+// The image classifier of a run, and temperatures and exponents fitted to rows held out, against numbers computed
 // here in float64 from their definitions.
 #include <gtest/gtest.h>
 
@@ -79,7 +79,7 @@ struct Outcome {
 
 std::vector<Outcome> outcomes(const FinishedRun &run, const ToyData &toy) {
     ModelConfig config = run.model.config;
-    config.place_temperature = config.image_temperature = config.prior_strength = 1;
+    config.place_temperature = config.image_temperature = config.prior_strength = config.fusion_temperature = 1;
     const Model model(config, {"a", "b", "c"}, run.model.tensors);
     std::vector<Outcome> outcomes;
     for (std::size_t row : labelled_rows(toy, true)) {
@@ -107,10 +107,10 @@ Logarithms tempered(Logarithms values, double temperature) {
     return scaled(values);
 }
 
-Logarithms fused(const Outcome &outcome, const ModelConfig &config, double strength) {
+Logarithms fused(const Outcome &outcome, const ModelConfig &config, double image_exponent, double place_exponent) {
     const Logarithms place = tempered(outcome.place, config.place_temperature);
     Logarithms image = tempered(outcome.image, config.image_temperature);
-    for (std::size_t c = 0; c < image.size(); ++c) image[c] += strength * place[c];
+    for (std::size_t c = 0; c < image.size(); ++c) image[c] = image_exponent * image[c] + place_exponent * place[c];
     return scaled(image);
 }
 
@@ -258,6 +258,7 @@ TEST(ImageClassifierTraining, InterruptedAnywhereEndsTheSame) {
         for (const auto &[name, tensor] : whole.model.tensors) EXPECT_EQ(tensor.values, run.model.tensors.at(name).values);
         EXPECT_EQ(run.model.config.place_temperature, whole.model.config.place_temperature);
         EXPECT_EQ(run.model.config.prior_strength, whole.model.config.prior_strength);
+        EXPECT_EQ(run.model.config.fusion_temperature, whole.model.config.fusion_temperature);
         EXPECT_EQ(run.model.metrics.validation_loss, whole.model.metrics.validation_loss);
         EXPECT_EQ(run.model.fusion.fused.log_loss, whole.model.fusion.fused.log_loss);
         EXPECT_EQ(run.epochs.size(), whole.epochs.size());
@@ -291,7 +292,7 @@ ToyData noisy_data() {
     return toy;
 }
 
-TEST_P(CalibrationOf, TemperaturesAndStrengthAreWhereTheLogLossIsLeast) {
+TEST_P(CalibrationOf, TemperaturesAndExponentsAreWhereTheLogLossIsLeast) {
     const ToyData toy = noisy_data();
     TrainingOptions options = fusion_options();
     options.loss = GetParam();
@@ -313,15 +314,21 @@ TEST_P(CalibrationOf, TemperaturesAndStrengthAreWhereTheLogLossIsLeast) {
     const auto place = [&](double t) {
         return mean_loss(rows, [t](const Outcome &o) { return tempered(o.place, t); }) + preference(std::log(t));
     };
-    const auto both = [&](double s) {
-        return mean_loss(rows, [&](const Outcome &o) { return fused(o, config, s); }) + preference(s - 1);
+    const auto pooled = [&](double a, double b) {
+        return mean_loss(rows, [&](const Outcome &o) { return fused(o, config, a, b); });
+    };
+    const double a = 1 / config.fusion_temperature, b = config.prior_strength / config.fusion_temperature;
+    const bool prefers_image = run.model.fusion.image.log_loss < run.model.fusion.place.log_loss;
+    const auto both = [&](double x, double y) {
+        return pooled(x, y) + preference(x - (prefers_image ? 1 : 0.01)) + preference(y - (prefers_image ? 0 : 1));
     };
     for (double factor : {0.98, 1.02, 0.7, 1.5}) {
         EXPECT_LT(image(config.image_temperature), image(config.image_temperature * factor));
         // A sigmoid's scores are not ln P: its temperature is checked by what comes of it, below.
         if (!softmax) continue;
         EXPECT_LT(place(config.place_temperature), place(config.place_temperature * factor));
-        EXPECT_LT(both(config.prior_strength), both(config.prior_strength * factor));
+        EXPECT_LT(both(a, b), both(std::max(a * factor, 0.01), b) + (a * factor <= 0.01));
+        EXPECT_LT(both(a, b), both(a, b * factor) + (b == 0));
     }
     const FusionMetrics &figures = run.model.fusion;
     EXPECT_NEAR(figures.image.log_loss, image(config.image_temperature) - preference(std::log(config.image_temperature)), 1e-4);
@@ -330,8 +337,9 @@ TEST_P(CalibrationOf, TemperaturesAndStrengthAreWhereTheLogLossIsLeast) {
     EXPECT_LT(figures.place.log_loss, figures.place.log_loss_uncalibrated);
     if (softmax) {
         EXPECT_LT(figures.fused.log_loss, figures.fused.log_loss_uncalibrated);
-        EXPECT_NEAR(figures.fused.log_loss, both(config.prior_strength) - preference(config.prior_strength - 1), 1e-4);
+        EXPECT_NEAR(figures.fused.log_loss, pooled(a, b), 1e-4);
     }
+    EXPECT_LE(figures.fused.log_loss, std::min(figures.place.log_loss, figures.image.log_loss) + 1e-4);
 
     // And the model answers accordingly.
     const Model model(config, {"a", "b", "c"}, run.model.tensors);
@@ -364,6 +372,7 @@ TEST(Calibration, OfFewRowsFitsNothing) {
     EXPECT_EQ(run.model.config.place_temperature, 1);
     EXPECT_EQ(run.model.config.image_temperature, 1);
     EXPECT_EQ(run.model.config.prior_strength, 1);
+    EXPECT_EQ(run.model.config.fusion_temperature, 1);
     EXPECT_EQ(run.model.fusion.fused.log_loss, run.model.fusion.fused.log_loss_uncalibrated);
 }
 
@@ -373,10 +382,12 @@ TEST(Calibration, WithoutAnImageClassifierIsOfThePlaceAlone) {
     options.image_classifier = false;
     options.calibration = true;
     options.model.prior_strength = 0.5;
+    options.model.fusion_temperature = 3;
     const FinishedRun run = train(options, toy.view());
     EXPECT_TRUE(run.model.fusion.calibrated);
     EXPECT_NE(run.model.config.place_temperature, 1);
     EXPECT_EQ(run.model.config.prior_strength, 0.5);
+    EXPECT_EQ(run.model.config.fusion_temperature, 3);
     EXPECT_TRUE(std::isnan(run.model.fusion.image.top1));
     EXPECT_TRUE(std::isnan(run.model.fusion.fused.log_loss));
 }
