@@ -1,0 +1,128 @@
+#!/usr/bin/env python3
+"""Trains the cells of the study with csp_train, and measures them with csp_probabilities and csp_fuse. See doc/quality.md.
+
+    study.py [quick] [part ...]      parts: main, mixture, objectives, ablations, more; all of them without
+"""
+import json
+import sys
+import time
+
+import numpy as np
+
+from common import SEEDS, SHARES, Places, Results, connect, query
+
+# Every label is trained on, as the baselines do: nothing is held out (validation_fraction). The rest was chosen by search on blocks of
+# rows that are not test rows; where a method is not named, it has the same options.
+OPTIONS = {"validation_fraction": 0, "min_radius": 2, "pretrain_epochs": 20, "min_steps": 100, "fine_tune_batch_size": 64}
+
+OBJECTIVES = {
+    "mc": {}, "mc - in-batch": {"weight_in_batch": 0}, "mc - negative": {"weight_negative": 0}, "mc - dropout": {"weight_dropout": 0},
+    "nce": {}, "nce - in-batch": {"weight_in_batch": 0}, "nce - negative": {"weight_negative": 0}, "nce - dropout": {"weight_dropout": 0},
+    "l2": {},
+}
+# Means of the probabilities of several models, as a forest is a mean of trees: of one position encoding each.
+MIXTURES = {"mc, 4 encodings": [{}] + [{"position_encoding": name} for name in ("sphereC+", "sphereM+", "spherical_harmonics")]}
+NAMES = {"mc": "mc", "nce": "nce", "l2": "l2_regression"}
+
+
+def options_of(method, seed):
+    options = {**OPTIONS, "seed": seed}
+    if method != "supervised":
+        options.update({"objective": NAMES[method.split(" ")[0]]}, **OBJECTIVES[method])
+    return options
+
+
+def member_options(own, seed):
+    """Another encoding brings radii of its own."""
+    options = options_of("mc", seed)
+    if "position_encoding" in own:
+        del options["min_radius"]
+    return {**options, **own}
+
+
+def source_of(split, rows, share, seed):
+    """Rows to train on: all images, those of the train rows, or the labelled rows alone; with the labels that were drawn."""
+    condition = {"all": "true", "train": "p.part = 'train'", "labels": "d.id IS NOT NULL"}[rows]
+    return f"""SELECT p.geom, p.features, CASE WHEN d.id IS NOT NULL THEN p.truth END AS label
+               FROM quality.places p LEFT JOIN quality.draws d ON (d.split, d.share, d.seed, d.id) = (p.split, {share}, {seed}, p.id)
+               WHERE p.split = '{split}' AND {condition} ORDER BY p.id"""
+
+
+class Study:
+    def __init__(self):
+        self.connection, self.results = connect(), Results()
+        self.places = Places(self.connection)
+
+    def cell(self, split, rows, method, share, seed):
+        key = (split, rows, method, share, seed)
+        if self.results.has(split, rows, method, "image+place", share, seed):
+            return
+        started = time.time()
+        if method in MIXTURES:
+            place, settings = self.mean_of_members(*key), {"members": MIXTURES[method]}
+        else:
+            place, settings = self.trained(*key, options_of(method, seed))
+        seconds = round(time.time() - started, 1)
+        fused, power = self.fused(place, split, share, seed, one_model=method not in MIXTURES)
+        for inputs, p, what in (("place", place, settings), ("image+place", fused, {"power": power})):
+            if not self.results.has(split, rows, method, inputs, share, seed):
+                self.results.add(split, rows, method, inputs, share, seed, self.places.top1(p, split, "val"),
+                                 self.places.top1(p, split, "test"), seconds, what)
+
+    def trained(self, split, rows, method, share, seed, options):
+        """Probabilities at all places by a model of these options."""
+        features = None if rows == "labels" else "features"
+        query(self.connection, "CALL csp_train('cell', %s, 'geom', %s, 'label', %s::jsonb)",
+              source_of(split, rows, share, seed), features, json.dumps(options))
+        return self.place_probabilities(), options
+
+    def mean_of_members(self, split, rows, method, share, seed):
+        members = [self.trained(split, rows, method, share, seed, member_options(options, 100 * seed + number))[0]
+                   for number, options in enumerate(MIXTURES[method], 1)]
+        return np.mean(members, axis=0)
+
+    def place_probabilities(self):
+        classes = [row[0] for row in query(self.connection, "SELECT label FROM csp.classes WHERE model = 'cell' "
+                                                            "AND version = (SELECT max(version) FROM csp.classes WHERE model = 'cell') ORDER BY class")]
+        assert classes == self.places.labels, classes
+        return self.arrays("SELECT csp_probabilities(geom, 'cell') FROM observations ORDER BY id")
+
+    def fused(self, place, split, share, seed, one_model):
+        """By csp_fuse, where there is one model that it can take the prior from."""
+        draw = split, share, seed
+        image = self.arrays("SELECT p FROM quality.image_probabilities WHERE (split, share, seed) = (%s, %s, %s) ORDER BY id", *draw)
+        fused, power = self.places.fuse(image, place, split)
+        if one_model:
+            fused = self.arrays("""SELECT csp_fuse(quality.raised(i.p, %s), o.geom, 'cell')
+                                   FROM quality.image_probabilities i JOIN observations o USING (id)
+                                   WHERE (split, share, seed) = (%s, %s, %s) ORDER BY id""", power, *draw)
+        return fused, power
+
+    def arrays(self, sql, *arguments):
+        return np.array([row[0] for row in query(self.connection, sql, *arguments)], np.float32)
+
+
+# (split, rows, method) of each part, in the order of importance.
+PARTS = {
+    "main": [("block", "all", "mc"), ("block", "labels", "supervised"), ("random", "train", "mc"), ("random", "labels", "supervised"),
+             ("block", "train", "mc")],
+    "mixture": [("block", "all", "mc, 4 encodings")],
+    "objectives": [(split, rows, method) for split, rows in (("block", "all"), ("random", "train")) for method in ("nce", "l2")],
+    "ablations": [("block", "all", method) for method in OBJECTIVES if " - " in method],
+    "more": [("block", "train", method) for method in ("nce", "l2")],
+}
+
+
+def main(arguments):
+    quick = "quick" in arguments
+    parts = [argument for argument in arguments if argument != "quick"] or list(PARTS)
+    study = Study()
+    for part in parts:
+        for seed in SEEDS[:1] if quick else SEEDS:
+            for share in SHARES:
+                for split, rows, method in PARTS[part]:
+                    study.cell(split, rows, method, share, seed)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
