@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The tables of doc/quality.md from results.csv, in Markdown, and with matplotlib the figure doc/images/quality.svg.
+"""The tables of doc/quality.md from results.csv, in Markdown (the number of seeds in brackets where it is not five), and with matplotlib the figure doc/images/quality.svg.
 
     report.py [quick]       quick: tables only
 """
@@ -13,6 +13,7 @@ from common import HERE, SHARES, Results
 
 FIGURE = os.path.join(HERE, "..", "..", "doc", "images", "quality.svg")
 BASELINES = ("k-NN", "forest", "boosting")
+CSP = ("mc, 4 encodings", "mc", "nce", "l2")
 ABLATIONS = [f"{objective}{term}" for objective in ("mc", "nce") for term in ("", " - in-batch", " - negative", " - dropout")]
 
 
@@ -34,15 +35,20 @@ class Figures:
         return [a[seed] - b[seed] for seed in sorted(a.keys() & b.keys())]
 
 
+SIGNED = "{:+.3f} ± {:.3f}"
+
+
 def spread(values, form="{:.3f} ± {:.3f}"):
     if not values:
         return ""
-    return form.format(np.mean(values), np.std(values, ddof=1) if len(values) > 1 else 0) + ("" if len(values) in (1, 5) else f" ({len(values)})")
+    if len(values) == 1:
+        return form.split(" ")[0].format(*values) + " (1)"
+    return form.format(np.mean(values), np.std(values, ddof=1)) + ("" if len(values) == 5 else f" ({len(values)})")
 
 
 def table(title, lines):
     """lines: (what, cells); a line without any figure is left out."""
-    print(f"\n**{title}**\n\n| | " + " | ".join(f"{share:.0%}" for share in SHARES) + " |\n|---" * 1 + "|---" * len(SHARES) + "|")
+    print(f"\n**{title}**\n\n| | " + " | ".join(f"{share:.0%}" for share in SHARES) + " |\n|---" + "|---" * len(SHARES) + "|")
     for what, cells in lines:
         if any(cells):
             print(f"| {what} | " + " | ".join(cells) + " |")
@@ -55,25 +61,39 @@ def lines_of(figures, keys):
 def tables(figures):
     for split, rows in (("block", "all"), ("random", "train")):
         place = [(f"CSP, {m}, pre-trained on {'all rows' if r == 'all' else 'the train rows'}", (split, r, m, "place"))
-                 for r in dict.fromkeys((rows, "train")) for m in ("mc", "nce", "l2")]
-        place.append(("supervised only", (split, "labels", "supervised", "place")))
+                 for r in dict.fromkeys((rows, "train")) for m in CSP]
+        place += [(name, (split, "labels", m, "place")) for name, m in (("supervised only", "supervised"),
+                                                                        ("supervised only, longer", "supervised, longer"))]
         table(f"{split} split, place alone", lines_of(figures, place + [(m, (split, "labels", m, "place")) for m in BASELINES]))
-        both = [(f"image x CSP, {m}", (split, rows, m, "image+place")) for m in ("mc", "nce", "l2")]
+        both = [(f"image x CSP, {m}", (split, rows, m, "image+place")) for m in CSP]
         both += [("image x supervised only", (split, "labels", "supervised", "image+place")), ("image alone", (split, "labels", "softmax", "image"))]
         both += [(m, (split, "labels", m, "image+place")) for b in BASELINES for m in (f"image x {b}", b)]
         table(f"{split} split, place and image", lines_of(figures, both))
     table("terms left out, block split, pre-trained on all rows, place alone",
           lines_of(figures, [(m, ("block", "all", m, "place")) for m in ABLATIONS]))
-    best = [(inputs, ("block", "all", "mc", inputs), names) for inputs, names in
-            (("place", BASELINES), ("image+place", ("image x k-NN", "image x forest", "image x boosting", "forest", "boosting")))]
-    for inputs, key, names in best:
-        table(f"CSP, mc, less each other method on the same draws, block split, {inputs}",
-              [(name, [spread(figures.differences(key, ("block", "labels", name, inputs), share), "{:+.3f} ± {:.3f}") for share in SHARES])
-               for name in names])
+    for split, rows in (("block", "all"), ("random", "train")):
+        pair = {"supervised only": (split, "labels", "supervised", "place"), **{m: (split, rows, m, "place") for m in CSP[1:]}}
+        table(f"{split} split, place alone: differences on the same draws",
+              [(f"{a} less {b}", [spread(figures.differences(pair[a], pair[b], share), SIGNED) for share in SHARES])
+               for a, b in (("mc", "nce"), ("mc", "l2"), ("mc", "supervised only"), ("nce", "supervised only"), ("l2", "supervised only"))])
+    for method in CSP[:2]:
+        for inputs, names in (("place", BASELINES), ("image+place", [f"image x {b}" for b in BASELINES] + ["forest", "boosting"])):
+            key = "block", "all", method, inputs
+            table(f"block split, CSP, {method}, {inputs}: less each other method on the same draws",
+                  [(name, [spread(figures.differences(key, ("block", "labels", name, inputs), share), SIGNED) for share in SHARES])
+                   for name in names])
+    for split, rows in (("block", "all"), ("random", "train")):
+        table(f"{split} split, default options, place alone",
+              lines_of(figures, [(m, (split, rows, m, "place")) for m in ("mc, second stage of 0.1.0", "mc, second stage of 0.2.0")]))
 
 
-STYLES = {"mc": ("#d62728", "-", "o"), "nce": ("#ff7f0e", "-", "s"), "l2": ("#9467bd", "-", "^"), "supervised": ("#444444", "--", "x"),
+STYLES = {"mc, 4 encodings": ("#8c0000", "-", "*"), "mc": ("#d62728", "-", "o"), "nce": ("#ff7f0e", "-", "s"), "l2": ("#9467bd", "-", "^"), "supervised": ("#444444", "--", "x"),
           "k-NN": ("#1f77b4", ":", "v"), "forest": ("#2ca02c", ":", "D"), "boosting": ("#17becf", ":", "P")}
+
+
+def name_of(method):
+    objective, *rest = method.split(", ")
+    return ", ".join(["CSP", objective.upper(), *rest])
 
 
 def panel(axes, figures, title, keys):
@@ -100,14 +120,14 @@ def plot(figures, path):
     matplotlib.use("Agg")
     matplotlib.rcParams["svg.hashsalt"] = "quality"  # the same file from the same figures
     import matplotlib.pyplot as plt
-    panels, axes = plt.subplots(1, 3, figsize=(13, 4.6))
+    panels, axes = plt.subplots(1, 3, figsize=(13, 5))
     for index, (split, rows, title) in enumerate((("block", "all", "Block split, place alone\n(images of all rows pre-trained on)"),
                                                   ("random", "train", "Random split, place alone\n(pre-trained on the train rows)"))):
-        keys = [(f"CSP, {m.upper()}", m, (split, rows, m, "place")) for m in ("mc", "nce", "l2")]
+        keys = [(name_of(m), m, (split, rows, m, "place")) for m in CSP]
         keys += [("the same network, supervised only", "supervised", (split, "labels", "supervised", "place"))]
         keys += [(m, m, (split, "labels", m, "place")) for m in BASELINES]
         panel(axes[2 * index], figures, title, keys)
-    keys = [(f"image x CSP, {m.upper()}", m, ("block", "all", m, "image+place")) for m in ("mc",)]
+    keys = [("image x " + name_of(m), m, ("block", "all", m, "image+place")) for m in CSP[:2]]
     keys += [("image x supervised only", "supervised", ("block", "labels", "supervised", "image+place"))]
     keys += [(f"image x {m}", m, ("block", "labels", f"image x {m}", "image+place")) for m in BASELINES]
     panel(axes[1], figures, "Block split, place and image", keys)

@@ -5,6 +5,8 @@
 #   bench/quality/run.sh quick      one seed, the main cells, results in a temporary file: some minutes
 #   bench/quality/run.sh PART...    baselines, or parts of study.py (see there)
 #
+# What results.csv has is not computed again: a study that was interrupted goes on.
+#
 # csp_ext has to be installed (make install) with training. Python 3 with NumPy, psycopg2 and scikit-learn, and for the plot matplotlib:
 # on Debian python3-numpy python3-psycopg2 python3-sklearn python3-matplotlib. Nothing is installed here.
 set -euo pipefail
@@ -20,9 +22,14 @@ done
 [ -n "$python" ] || fail "no Python 3 with numpy, psycopg2 and sklearn (Debian: python3-numpy python3-psycopg2 python3-sklearn)"
 [ -e "$("$PG_CONFIG" --pkglibdir)/csp_train.so" ] || fail "csp_ext with training is not installed for $PG_CONFIG: make install"
 
-quick=
-[ "${1:-}" != quick ] || { quick=quick; shift; CSP_QUALITY_RESULTS=$(mktemp --suffix=.csv); rm "$CSP_QUALITY_RESULTS"; export CSP_QUALITY_RESULTS; }
-parts=${*:-baselines main mixture objectives ablations more}
+quick= parts="baselines main mixture objectives longer ablations random-objectives random-mixture defaults more"
+if [ "${1:-}" = quick ]; then
+    shift
+    quick=quick parts="baselines main"
+    CSP_QUALITY_RESULTS=$(mktemp -u --suffix=.csv)
+    export CSP_QUALITY_RESULTS
+fi
+parts=${*:-$parts}
 
 cluster_start "log_min_messages = warning" "max_worker_processes = 8"
 psql -Xq -v ON_ERROR_STOP=1 <<'SQL'

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Trains the cells of the study with csp_train, and measures them with csp_probabilities and csp_fuse. See doc/quality.md.
 
-    study.py [quick] [part ...]      parts: main, mixture, objectives, ablations, more; all of them without
+    study.py [quick] [part ...]      parts: main, mixture, objectives, longer, ablations, random-objectives, random-mixture, defaults, more; all of them without
 """
 import json
 import sys
@@ -21,11 +21,17 @@ OBJECTIVES = {
     "l2": {},
 }
 # Means of the probabilities of several models, as a forest is a mean of trees: of one position encoding each.
+# All other options as they are by default, with the second stage's defaults of two releases.
+DEFAULTS = {"mc, second stage of 0.1.0": {"min_steps": 600, "fine_tune_batch_size": 128}, "mc, second stage of 0.2.0": {"min_steps": 200, "fine_tune_batch_size": 64}}
 MIXTURES = {"mc, 4 encodings": [{}] + [{"position_encoding": name} for name in ("sphereC+", "sphereM+", "spherical_harmonics")]}
 NAMES = {"mc": "mc", "nce": "nce", "l2": "l2_regression"}
 
 
 def options_of(method, seed):
+    if method in DEFAULTS:
+        return {"validation_fraction": 0, "seed": seed, **DEFAULTS[method]}
+    if method == "supervised, longer":  # what a network that begins with random weights may want
+        return {**OPTIONS, "seed": seed, "min_steps": 600, "encoder_learning_rate": 1}
     options = {**OPTIONS, "seed": seed}
     if method != "supervised":
         options.update({"objective": NAMES[method.split(" ")[0]]}, **OBJECTIVES[method])
@@ -107,8 +113,12 @@ PARTS = {
     "main": [("block", "all", "mc"), ("block", "labels", "supervised"), ("random", "train", "mc"), ("random", "labels", "supervised"),
              ("block", "train", "mc")],
     "mixture": [("block", "all", "mc, 4 encodings")],
-    "objectives": [(split, rows, method) for split, rows in (("block", "all"), ("random", "train")) for method in ("nce", "l2")],
+    "longer": [(split, "labels", "supervised, longer") for split in ("block", "random")],
+    "random-objectives": [("random", "train", method) for method in ("nce", "l2")],
+    "random-mixture": [("random", "train", "mc, 4 encodings")],
+    "objectives": [("block", "all", method) for method in ("nce", "l2")],
     "ablations": [("block", "all", method) for method in OBJECTIVES if " - " in method],
+    "defaults": [(split, rows, method) for split, rows in (("block", "all"), ("random", "train")) for method in DEFAULTS],
     "more": [("block", "train", method) for method in ("nce", "l2")],
 }
 
@@ -119,7 +129,7 @@ def main(arguments):
     study = Study()
     for part in parts:
         for seed in SEEDS[:1] if quick else SEEDS:
-            for share in SHARES:
+            for share in [0.1] if part == "defaults" else SHARES:
                 for split, rows, method in PARTS[part]:
                     study.cell(split, rows, method, share, seed)
 
