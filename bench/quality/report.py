@@ -84,7 +84,7 @@ def tables(figures):
                    for name in names])
     for split, rows in (("block", "all"), ("random", "train")):
         table(f"{split} split, default options, place alone",
-              lines_of(figures, [(m, (split, rows, m, "place")) for m in ("mc, second stage of 0.1.0", "mc, second stage of 0.2.0")]))
+              lines_of(figures, [(m, (split, rows, m, "place")) for m in ("mc, defaults", "mc, shorter second stage", "mc")]))
 
 
 STYLES = {"mc, 4 encodings": ("#8c0000", "-", "*"), "mc": ("#d62728", "-", "o"), "nce": ("#ff7f0e", "-", "s"), "l2": ("#9467bd", "-", "^"), "supervised": ("#444444", "--", "x"),
@@ -98,12 +98,12 @@ def name_of(method):
 
 def panel(axes, figures, title, keys):
     for number, (label, style, key) in enumerate(keys):
-        shares = [share for share in SHARES if figures.of(key, share)]
+        shares = [share for share in SHARES if len(figures.of(key, share)) > 1]
         if not shares:
             continue
         color, line, marker = STYLES[style]
         means = [np.mean(figures.of(key, share)) for share in shares]
-        spreads = [np.std(figures.of(key, share), ddof=1) if len(figures.of(key, share)) > 1 else 0 for share in shares]
+        spreads = [np.std(figures.of(key, share), ddof=1) for share in shares]
         at = [100 * share * 1.02 ** (number - len(keys) / 2) for share in shares]  # side by side, so that no bar hides another
         axes.errorbar(at, means, spreads, label=label, color=color, linestyle=line, marker=marker, markersize=4.5, capsize=2, linewidth=1.3)
     axes.set_xscale("log")

@@ -4,6 +4,7 @@
     study.py [quick] [part ...]      parts: main, mixture, objectives, longer, ablations, random-objectives, random-mixture, defaults, more; all of them without
 """
 import json
+import os
 import sys
 import time
 
@@ -21,8 +22,8 @@ OBJECTIVES = {
     "l2": {},
 }
 # Means of the probabilities of several models, as a forest is a mean of trees: of one position encoding each.
-# All other options as they are by default, with the second stage's defaults of two releases.
-DEFAULTS = {"mc, second stage of 0.1.0": {"min_steps": 600, "fine_tune_batch_size": 128}, "mc, second stage of 0.2.0": {"min_steps": 200, "fine_tune_batch_size": 64}}
+# The options as they are by default, and with a shorter second stage; both at 10 % of labels alone.
+DEFAULTS = {"mc, defaults": {}, "mc, shorter second stage": {"min_steps": 200, "fine_tune_batch_size": 64}}
 MIXTURES = {"mc, 4 encodings": [{}] + [{"position_encoding": name} for name in ("sphereC+", "sphereM+", "spherical_harmonics")]}
 NAMES = {"mc": "mc", "nce": "nce", "l2": "l2_regression"}
 
@@ -58,6 +59,7 @@ class Study:
     def __init__(self):
         self.connection, self.results = connect(), Results()
         self.places = Places(self.connection)
+        self.model = f"cell {os.getpid()}"  # its versions are the cells; parts may run side by side
 
     def cell(self, split, rows, method, share, seed):
         key = (split, rows, method, share, seed)
@@ -78,7 +80,7 @@ class Study:
     def trained(self, split, rows, method, share, seed, options):
         """Probabilities at all places by a model of these options."""
         features = None if rows == "labels" else "features"
-        query(self.connection, "CALL csp_train('cell', %s, 'geom', %s, 'label', %s::jsonb)",
+        query(self.connection, "CALL csp_train(%s, %s, 'geom', %s, 'label', %s::jsonb)", self.model,
               source_of(split, rows, share, seed), features, json.dumps(options))
         return self.place_probabilities(), options
 
@@ -88,10 +90,10 @@ class Study:
         return np.mean(members, axis=0)
 
     def place_probabilities(self):
-        classes = [row[0] for row in query(self.connection, "SELECT label FROM csp.classes WHERE model = 'cell' "
-                                                            "AND version = (SELECT max(version) FROM csp.classes WHERE model = 'cell') ORDER BY class")]
+        classes = [row[0] for row in query(self.connection, """SELECT label FROM csp.classes WHERE model = %s
+            AND version = (SELECT max(version) FROM csp.classes WHERE model = %s) ORDER BY class""", self.model, self.model)]
         assert classes == self.places.labels, classes
-        return self.arrays("SELECT csp_probabilities(geom, 'cell') FROM observations ORDER BY id")
+        return self.arrays("SELECT csp_probabilities(geom, %s) FROM observations ORDER BY id", self.model)
 
     def fused(self, place, split, share, seed, one_model):
         """By csp_fuse, where there is one model that it can take the prior from."""
@@ -99,9 +101,9 @@ class Study:
         image = self.arrays("SELECT p FROM quality.image_probabilities WHERE (split, share, seed) = (%s, %s, %s) ORDER BY id", *draw)
         fused, power = self.places.fuse(image, place, split)
         if one_model:
-            fused = self.arrays("""SELECT csp_fuse(quality.raised(i.p, %s), o.geom, 'cell')
+            fused = self.arrays("""SELECT csp_fuse(quality.raised(i.p, %s), o.geom, %s)
                                    FROM quality.image_probabilities i JOIN observations o USING (id)
-                                   WHERE (split, share, seed) = (%s, %s, %s) ORDER BY id""", power, *draw)
+                                   WHERE (split, share, seed) = (%s, %s, %s) ORDER BY id""", power, self.model, *draw)
         return fused, power
 
     def arrays(self, sql, *arguments):
