@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """k-NN, random forest, gradient boosting and softmax regression of scikit-learn, on the label draws of the study.
 
-Hyperparameters are chosen for every split, share and seed by Top-1 on the validation rows. Inputs: place is longitude, latitude and the point on
-the unit sphere, in which k-NN sees the sphere alone; image the 64 image features; image+place both. "image x" a method is the softmax regression on
-images fused with the method on places, as with a CSP model (Places.fuse).
+Hyperparameters are chosen for every split, share and seed by Top-1 on the validation rows. Inputs: place is longitude,
+latitude and the point on the unit sphere, of which k-NN sees the sphere alone; image the 64 image features; image+place both.
+"image x" a method is the softmax regression on images fused with the method on places, as with a CSP model (Places.fuse).
 
     baselines.py [quick] [image]        image: only the softmax regressions on images
 """

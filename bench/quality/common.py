@@ -85,8 +85,9 @@ class Places:
         return float((probabilities[rows].argmax(1) == self.classes[rows]).mean())
 
     def fuse(self, image, place, split):
-        """An image classifier and a prior by the product rule, as csp_fuse does it. The image classifier's probabilities are raised to the power that the
-        validation rows like best: what calibrates it as against the prior. Returns the product and the power."""
+        """An image classifier and a prior by the product rule, as csp_fuse does it. The image classifier's probabilities are
+        raised to the power that the validation rows like best: what calibrates it as against the prior. Returns the product
+        and the power."""
         powers = (0.25, 0.5, 0.75, 1.0)
         best = max(powers, key=lambda power: self.top1(image**power * place, split, "val"))
         return image**best * place, best

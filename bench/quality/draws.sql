@@ -20,7 +20,8 @@ FROM (SELECT split, seed, id, row_number() OVER w AS place, count(*) OVER (PARTI
 WHERE place <= ceil(share * n);
 
 -- Of image classifiers: softmax regressions on the image features alone, fitted by baselines.py on the same draws.
-CREATE TABLE quality.image_probabilities (split text, share float8, seed int, id int, p real[], PRIMARY KEY (split, share, seed, id));
+CREATE TABLE quality.image_probabilities (
+    split text, share float8, seed int, id int, p real[], PRIMARY KEY (split, share, seed, id));
 CREATE FUNCTION quality.raised(probabilities real[], power float8) RETURNS real[] LANGUAGE sql IMMUTABLE
 RETURN ARRAY(SELECT (probability ^ power)::real FROM unnest(probabilities) WITH ORDINALITY p (probability, class) ORDER BY class);
 ANALYZE quality.draws;

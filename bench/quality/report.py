@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The tables of doc/quality.md from results.csv, in Markdown (the number of seeds in brackets where it is not five), and with matplotlib the figure doc/images/quality.svg.
+"""The tables of doc/quality.md from results.csv, in Markdown (the number of seeds in brackets where it is not five), and with
+matplotlib the figure doc/images/quality.svg.
 
     report.py [quick]       quick: tables only
 """
@@ -66,7 +67,8 @@ def tables(figures):
                                                                         ("supervised only, longer", "supervised, longer"))]
         table(f"{split} split, place alone", lines_of(figures, place + [(m, (split, "labels", m, "place")) for m in BASELINES]))
         both = [(f"image x CSP, {m}", (split, rows, m, "image+place")) for m in CSP]
-        both += [("image x supervised only", (split, "labels", "supervised", "image+place")), ("image alone", (split, "labels", "softmax", "image"))]
+        both += [("image x supervised only", (split, "labels", "supervised", "image+place")),
+                 ("image alone", (split, "labels", "softmax", "image"))]
         both += [(m, (split, "labels", m, "image+place")) for b in BASELINES for m in (f"image x {b}", b)]
         table(f"{split} split, place and image", lines_of(figures, both))
     table("terms left out, block split, pre-trained on all rows, place alone",
@@ -75,7 +77,7 @@ def tables(figures):
         pair = {"supervised only": (split, "labels", "supervised", "place"), **{m: (split, rows, m, "place") for m in CSP[1:]}}
         table(f"{split} split, place alone: differences on the same draws",
               [(f"{a} less {b}", [spread(figures.differences(pair[a], pair[b], share), SIGNED) for share in SHARES])
-               for a, b in (("mc", "nce"), ("mc", "l2"), ("mc", "supervised only"), ("nce", "supervised only"), ("l2", "supervised only"))])
+               for a, b in (("mc", "nce"), ("mc", "l2"), *((m, "supervised only") for m in CSP[1:]))])
     for method in CSP[:2]:
         for inputs, names in (("place", BASELINES), ("image+place", [f"image x {b}" for b in BASELINES] + ["forest", "boosting"])):
             key = "block", "all", method, inputs
@@ -87,7 +89,8 @@ def tables(figures):
               lines_of(figures, [(m, (split, rows, m, "place")) for m in ("mc, defaults", "mc, shorter second stage", "mc")]))
 
 
-STYLES = {"mc, 4 encodings": ("#8c0000", "-", "*"), "mc": ("#d62728", "-", "o"), "nce": ("#ff7f0e", "-", "s"), "l2": ("#9467bd", "-", "^"), "supervised": ("#444444", "--", "x"),
+STYLES = {"mc, 4 encodings": ("#8c0000", "-", "*"), "mc": ("#d62728", "-", "o"), "nce": ("#ff7f0e", "-", "s"),
+          "l2": ("#9467bd", "-", "^"), "supervised": ("#444444", "--", "x"),
           "k-NN": ("#1f77b4", ":", "v"), "forest": ("#2ca02c", ":", "D"), "boosting": ("#17becf", ":", "P")}
 
 
@@ -105,7 +108,8 @@ def panel(axes, figures, title, keys):
         means = [np.mean(figures.of(key, share)) for share in shares]
         spreads = [np.std(figures.of(key, share), ddof=1) for share in shares]
         at = [100 * share * 1.02 ** (number - len(keys) / 2) for share in shares]  # side by side, so that no bar hides another
-        axes.errorbar(at, means, spreads, label=label, color=color, linestyle=line, marker=marker, markersize=4.5, capsize=2, linewidth=1.3)
+        axes.errorbar(at, means, spreads, label=label, color=color, linestyle=line, marker=marker, markersize=4.5,
+                      capsize=2, linewidth=1.3)
     axes.set_xscale("log")
     axes.set_xticks([100 * share for share in SHARES], [f"{share:.0%}" for share in SHARES])
     axes.minorticks_off()
@@ -121,8 +125,9 @@ def plot(figures, path):
     matplotlib.rcParams["svg.hashsalt"] = "quality"  # the same file from the same figures
     import matplotlib.pyplot as plt
     panels, axes = plt.subplots(1, 3, figsize=(13, 5))
-    for index, (split, rows, title) in enumerate((("block", "all", "Block split, place alone\n(images of all rows pre-trained on)"),
-                                                  ("random", "train", "Random split, place alone\n(pre-trained on the train rows)"))):
+    splits = (("block", "all", "Block split, place alone\n(images of all rows pre-trained on)"),
+              ("random", "train", "Random split, place alone\n(pre-trained on the train rows)"))
+    for index, (split, rows, title) in enumerate(splits):
         keys = [(name_of(m), m, (split, rows, m, "place")) for m in CSP]
         keys += [("the same network, supervised only", "supervised", (split, "labels", "supervised", "place"))]
         keys += [(m, m, (split, "labels", m, "place")) for m in BASELINES]

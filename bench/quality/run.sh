@@ -7,8 +7,8 @@
 #
 # What results.csv has is not computed again: a study that was interrupted goes on.
 #
-# csp_ext has to be installed (make install) with training. Python 3 with NumPy, psycopg2 and scikit-learn, and for the plot matplotlib:
-# on Debian python3-numpy python3-psycopg2 python3-sklearn python3-matplotlib. Nothing is installed here.
+# csp_ext has to be installed (make install) with training. Python 3 needs NumPy, psycopg2 and scikit-learn, and matplotlib for
+# the plot: on Debian python3-numpy python3-psycopg2 python3-sklearn python3-matplotlib. Nothing is installed here.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . tools/common.sh

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Trains the cells of the study with csp_train, and measures them with csp_probabilities and csp_fuse. See doc/quality.md.
 
-    study.py [quick] [part ...]      parts: main, mixture, objectives, longer, ablations, random-objectives, random-mixture, defaults, more; all of them without
+    study.py [quick] [part ...]      parts: see PARTS; without any, all of them
 """
 import json
 import os
@@ -12,13 +12,19 @@ import numpy as np
 
 from common import SEEDS, SHARES, Places, Results, connect, query
 
-# Every label is trained on, as the baselines do: nothing is held out (validation_fraction). The rest was chosen by search on blocks of
-# rows that are not test rows; where a method is not named, it has the same options.
+# Every label is trained on, as the baselines do: nothing is held out (validation_fraction). The rest was chosen by search on
+# blocks that are not test blocks; where a method is not named, it has the same options.
 OPTIONS = {"validation_fraction": 0, "min_radius": 2, "pretrain_epochs": 20, "min_steps": 100, "fine_tune_batch_size": 64}
 
 OBJECTIVES = {
-    "mc": {}, "mc - in-batch": {"weight_in_batch": 0}, "mc - negative": {"weight_negative": 0}, "mc - dropout": {"weight_dropout": 0},
-    "nce": {}, "nce - in-batch": {"weight_in_batch": 0}, "nce - negative": {"weight_negative": 0}, "nce - dropout": {"weight_dropout": 0},
+    "mc": {},
+    "mc - in-batch": {"weight_in_batch": 0},
+    "mc - negative": {"weight_negative": 0},
+    "mc - dropout": {"weight_dropout": 0},
+    "nce": {},
+    "nce - in-batch": {"weight_in_batch": 0},
+    "nce - negative": {"weight_negative": 0},
+    "nce - dropout": {"weight_dropout": 0},
     "l2": {},
 }
 # Means of the probabilities of several models, as a forest is a mean of trees: of one position encoding each.
@@ -51,7 +57,8 @@ def source_of(split, rows, share, seed):
     """Rows to train on: all images, those of the train rows, or the labelled rows alone; with the labels that were drawn."""
     condition = {"all": "true", "train": "p.part = 'train'", "labels": "d.id IS NOT NULL"}[rows]
     return f"""SELECT p.geom, p.features, CASE WHEN d.id IS NOT NULL THEN p.truth END AS label
-               FROM quality.places p LEFT JOIN quality.draws d ON (d.split, d.share, d.seed, d.id) = (p.split, {share}, {seed}, p.id)
+               FROM quality.places p
+               LEFT JOIN quality.draws d ON (d.split, d.share, d.seed, d.id) = (p.split, {share}, {seed}, p.id)
                WHERE p.split = '{split}' AND {condition} ORDER BY p.id"""
 
 
@@ -98,7 +105,8 @@ class Study:
     def fused(self, place, split, share, seed, one_model):
         """By csp_fuse, where there is one model that it can take the prior from."""
         draw = split, share, seed
-        image = self.arrays("SELECT p FROM quality.image_probabilities WHERE (split, share, seed) = (%s, %s, %s) ORDER BY id", *draw)
+        image = self.arrays("""SELECT p FROM quality.image_probabilities
+                               WHERE (split, share, seed) = (%s, %s, %s) ORDER BY id""", *draw)
         fused, power = self.places.fuse(image, place, split)
         if one_model:
             fused = self.arrays("""SELECT csp_fuse(quality.raised(i.p, %s), o.geom, %s)
@@ -112,8 +120,8 @@ class Study:
 
 # (split, rows, method) of each part, in the order of importance.
 PARTS = {
-    "main": [("block", "all", "mc"), ("block", "labels", "supervised"), ("random", "train", "mc"), ("random", "labels", "supervised"),
-             ("block", "train", "mc")],
+    "main": [("block", "all", "mc"), ("block", "labels", "supervised"), ("block", "train", "mc"),
+             ("random", "train", "mc"), ("random", "labels", "supervised")],
     "mixture": [("block", "all", "mc, 4 encodings")],
     "longer": [(split, "labels", "supervised, longer") for split in ("block", "random")],
     "random-objectives": [("random", "train", method) for method in ("nce", "l2")],
