@@ -1,13 +1,13 @@
 #!/bin/bash
 # make bench: what csp_ext takes, beside what a user would do otherwise, in one run. Ratios hold on a noisy machine,
-# single figures do not. The last part trains 18 models and takes some minutes; CSP_BENCH=quick leaves it out.
+# single figures do not. The last part trains 20 models and takes some minutes; CSP_BENCH=quick leaves it out.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/common.sh
 . tools/private_cluster.sh
 
 tools/build_and_install.sh
-tools/install_dependencies.sh python3-numpy python3-psycopg2 python3-torch
+tools/install_dependencies.sh python3-numpy python3-psycopg2 python3-torch python3-sklearn
 ${MAKE:-make} -s bench-programs
 
 say "one location and a batch: csp_ext beside LibTorch's C++ API, in turns"
@@ -84,6 +84,7 @@ say "evaluation, beside csp_probabilities and Python"
 "$python" bench/evaluation.py ${CSP_BENCH:-}
 
 if [ "${CSP_BENCH:-}" != quick ]; then
-    say "Top-1 without and with pre-training, three seeds"
-    psql -Xq -v ON_ERROR_STOP=1 -f bench/quality.sql
+    say "Top-1 without and with pre-training, one seed of the study (doc/quality.md)"
+    cluster_stop
+    bench/quality/run.sh quick main
 fi
