@@ -180,7 +180,8 @@ FuncExpr *probabilities_for(const FuncExpr *call, const BatchFunction &function)
     arguments = append_argument(arguments, call, function.features);
     arguments = append_argument(arguments, call, function.date);
     arguments = append_argument(arguments, call, function.model);
-    return make_call("csp_probabilities", get_func_namespace(call->funcid), arguments, function.strict, call);
+    const char *name = function.features < 0 ? "csp_probabilities" : "csp_fused_probabilities";
+    return make_call(name, get_func_namespace(call->funcid), arguments, function.strict, call);
 }
 
 bool is_positive_constant(Node *k) {

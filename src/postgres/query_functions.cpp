@@ -262,7 +262,7 @@ Datum fuse_image(FunctionCallInfo fcinfo) {
     });
 }
 
-// csp_probabilities(location, features [, observed_at] [, model]) -> real[]
+// csp_fused_probabilities(location, features [, observed_at] [, model]) -> real[]
 template <Dated dated>
 Datum fused_probabilities(FunctionCallInfo fcinfo) {
     return guard([&]() -> Datum {

@@ -24,7 +24,7 @@ CREATE VIEW members AS
 SELECT proname FROM members WHERE prosecdef;
 SELECT oid::regprocedure FROM members WHERE obj_description(oid, 'pg_proc') IS NULL AND proname <> 'catalog_changed';
 SELECT oid::regprocedure FROM members WHERE provolatile = 's' AND (proparallel <> 's' OR NOT proisstrict) AND proname NOT IN ('csp_info', 'csp_location_error', 'valid_location')
-  AND NOT oid::regprocedure::text ~ '^csp_fuse\(|^csp_(probabilities|classify)\(geo[a-z]*,real\[\]';  -- an image or a place may be missing
+  AND NOT oid::regprocedure::text ~ '^csp_fuse\(|^csp_(fused_probabilities|classify)\(geo[a-z]*,real\[\]';  -- an image or a place may be missing
 SELECT proname, count(*) FROM members GROUP BY proname ORDER BY proname;
 SELECT c.oid::regclass FROM pg_class c, pg_extension e
 WHERE e.extname = 'csp_ext' AND c.relnamespace = 'csp'::regnamespace AND c.relkind IN ('r', 'S')

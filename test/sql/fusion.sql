@@ -47,12 +47,12 @@ CREATE FUNCTION product(image real[], place real[], strength float8, temperature
 $$;
 CREATE FUNCTION distance(a anyarray, b anyarray) RETURNS float8 LANGUAGE sql IMMUTABLE AS
 $$ SELECT CASE WHEN cardinality(a) = cardinality(b) THEN max(abs(x - y)) END FROM unnest(a, b) u (x, y) $$;
-SELECT name, max(distance(csp_probabilities(geom, features, name)::float8[],
+SELECT name, max(distance(csp_fused_probabilities(geom, features, name)::float8[],
                           product(csp_image_probabilities(features, name), csp_probabilities(geom, name),
                                   coalesce((configuration ->> 'prior_strength')::float8, 1),
                                   coalesce((configuration ->> 'fusion_temperature')::float8, 1)))) < 1e-6 AS product,
-       bool_and(csp_probabilities(geom, features, name) = csp_fuse(csp_image_probabilities(features, name), geom, name)) AS as_csp_fuse,
-       bool_and(csp_probabilities(g, features, name) = csp_probabilities(geom, features, name)) AS geography,
+       bool_and(csp_fused_probabilities(geom, features, name) = csp_fuse(csp_image_probabilities(features, name), geom, name)) AS as_csp_fuse,
+       bool_and(csp_fused_probabilities(g, features, name) = csp_fused_probabilities(geom, features, name)) AS geography,
        max(abs(1 - (SELECT sum(x) FROM unnest(csp_image_probabilities(features, name)) x))) < 1e-5 AS images_add_up
 FROM photo, csp.models WHERE name IN ('fusion', 'fusion images') AND photo.id % 7 = 0 GROUP BY name ORDER BY name;
 SELECT bool_and(csp_fuse(i, p, 1) = csp_fuse(i, geom, 'fusion plain')) AS model_of_strength_1, max(distance(csp_fuse(i, p, 0.3)::float8[], product(i, p, 0.3))) < 1e-6 AS strength,
@@ -66,24 +66,24 @@ FROM photo WHERE id < 50;
 
 -- classes by rank
 SELECT bool_and(same) FROM photo p, LATERAL (
-    SELECT array_agg(c.label ORDER BY c.rank) = (SELECT array_agg(l.label ORDER BY (csp_probabilities(geom, features, 'fusion'))[l.class] DESC, l.class) FROM csp.classes l WHERE model = 'fusion')
-           AND array_agg(c.probability ORDER BY c.rank) = (SELECT array_agg(x ORDER BY x DESC) FROM unnest(csp_probabilities(geom, features, 'fusion')) x) AS same
+    SELECT array_agg(c.label ORDER BY c.rank) = (SELECT array_agg(l.label ORDER BY (csp_fused_probabilities(geom, features, 'fusion'))[l.class] DESC, l.class) FROM csp.classes l WHERE model = 'fusion')
+           AND array_agg(c.probability ORDER BY c.rank) = (SELECT array_agg(x ORDER BY x DESC) FROM unnest(csp_fused_probabilities(geom, features, 'fusion')) x) AS same
     FROM csp_classify(geom, features, 'fusion') c) s WHERE id < 30;
 SELECT count(*) FROM photo, csp_classify(g, features, 3, 'fusion') WHERE id <= 2;
 SELECT count(*) FROM photo, csp_classify(geom, features, 2, observed_at, 'fusion dated') WHERE id <= 2;
 
 -- what is missing: NULL, an empty point, no date
 CREATE VIEW one AS SELECT geom, features, csp_image_probabilities(features, 'fusion') AS image FROM photo WHERE id = 4;
-SELECT csp_fuse(NULL, geom, 'fusion') = csp_probabilities(geom, NULL::real[], 'fusion') AS place, distance(csp_fuse(NULL, geom, 'fusion'), csp_probabilities(geom, 'fusion')) < 1e-6 AS scaled,
-       distance(csp_fuse(image, NULL::geometry, 'fusion'), image) < 1e-6 AS image, csp_fuse(image, 'SRID=4326;POINT EMPTY'::geometry, 'fusion') = csp_probabilities(NULL::geometry, features, 'fusion') AS empty,
+SELECT csp_fuse(NULL, geom, 'fusion') = csp_fused_probabilities(geom, NULL::real[], 'fusion') AS place, distance(csp_fuse(NULL, geom, 'fusion'), csp_probabilities(geom, 'fusion')) < 1e-6 AS scaled,
+       distance(csp_fuse(image, NULL::geometry, 'fusion'), image) < 1e-6 AS image, csp_fuse(image, 'SRID=4326;POINT EMPTY'::geometry, 'fusion') = csp_fused_probabilities(NULL::geometry, features, 'fusion') AS empty,
        csp_fuse('{2,1,1,0}', NULL::geography, 'fusion') AS scaled_image, csp_fuse(NULL, NULL::geometry, 'fusion') IS NULL AS neither,
-       csp_fuse(image, geom, NULL::text) IS NULL AS no_model, csp_probabilities(NULL::geometry, NULL::real[], 'fusion') IS NULL AS nor,
-       csp_probabilities(geom, features, NULL::text) IS NULL AS named_null, csp_image_probabilities(NULL, 'fusion') IS NULL AS strict FROM one;
+       csp_fuse(image, geom, NULL::text) IS NULL AS no_model, csp_fused_probabilities(NULL::geometry, NULL::real[], 'fusion') IS NULL AS nor,
+       csp_fused_probabilities(geom, features, NULL::text) IS NULL AS named_null, csp_image_probabilities(NULL, 'fusion') IS NULL AS strict FROM one;
 SELECT (SELECT count(*) FROM csp_classify(geom, NULL, 4, 'fusion')) AS place, (SELECT count(*) FROM csp_classify('SRID=4326;POINT EMPTY'::geometry, features, 4, 'fusion')) AS image,
        (SELECT count(*) FROM csp_classify(NULL::geometry, NULL, 4, 'fusion')) AS neither, (SELECT count(*) FROM csp_classify(geom, features, NULL::int, 'fusion')) AS no_k,
        (SELECT count(*) FROM csp_classify(geom, features, 4, NULL::text)) AS no_model FROM one;
-SELECT csp_probabilities(geom, features, NULL::timestamptz, 'fusion dated') = csp_probabilities(NULL::geometry, features, '2024-07-01', 'fusion dated') AS no_date,
-       csp_probabilities(geom, features, '2024-07-01', 'fusion dated') <> csp_probabilities(geom, features, '2024-01-01', 'fusion dated') AS dates,
+SELECT csp_fused_probabilities(geom, features, NULL::timestamptz, 'fusion dated') = csp_fused_probabilities(NULL::geometry, features, '2024-07-01', 'fusion dated') AS no_date,
+       csp_fused_probabilities(geom, features, '2024-07-01', 'fusion dated') <> csp_fused_probabilities(geom, features, '2024-01-01', 'fusion dated') AS dates,
        csp_fuse('{1,1,1,1}', geom, NULL::timestamptz, 'fusion dated') AS image, csp_fuse(NULL, geom, NULL::timestamptz, 'fusion dated') IS NULL AS neither,
        csp_fuse('{1,1,1,1}', NULL::geometry, 'fusion dated') AS undated FROM one;
 
@@ -113,11 +113,11 @@ BEGIN
 END $$;
 SELECT batches(q), answers(q, true) = answers(q, false) AS same, substring(answers(q, true) FROM ' of .*| .*') AS rows, q AS query FROM unnest(ARRAY[
 $$SELECT id, csp_image_probabilities(features, 'fusion') FROM hole$$,
-$$SELECT id, csp_probabilities(geom, features, 'fusion') FROM hole$$,
-$$SELECT id, csp_probabilities(geom, features, 'fusion images'), csp_probabilities(geom, 'fusion images'), csp_embed(geom, 'fusion images') FROM hole$$,
-$$SELECT id, csp_probabilities(geom, features, model) FROM hole$$,
-$$SELECT id, csp_probabilities(g, features, 'fusion') FROM photo$$,
-$$SELECT id, csp_probabilities(geom, features, observed_at, 'fusion dated') FROM hole$$,
+$$SELECT id, csp_fused_probabilities(geom, features, 'fusion') FROM hole$$,
+$$SELECT id, csp_fused_probabilities(geom, features, 'fusion images'), csp_probabilities(geom, 'fusion images'), csp_embed(geom, 'fusion images') FROM hole$$,
+$$SELECT id, csp_fused_probabilities(geom, features, model) FROM hole$$,
+$$SELECT id, csp_fused_probabilities(g, features, 'fusion') FROM photo$$,
+$$SELECT id, csp_fused_probabilities(geom, features, observed_at, 'fusion dated') FROM hole$$,
 $$SELECT id, csp_fuse(image, geom, 'fusion'), csp_fuse(image, geom, model) FROM hole$$,
 $$SELECT id, csp_fuse(image, geom, observed_at, 'fusion dated') FROM hole$$,
 $$SELECT id, csp_fuse(csp_image_probabilities(features, 'fusion'), geom, 'fusion') FROM hole$$,
@@ -128,19 +128,19 @@ $$SELECT id, c.* FROM hole LEFT JOIN LATERAL csp_classify(geom, features, 'fusio
 $$SELECT id, c.* FROM hole, csp_classify(geom, features, k, observed_at, 'fusion dated') c$$,
 $$SELECT id, csp_classify(geom, features, k, 'fusion') FROM hole$$,
 $$SELECT id, (SELECT label FROM csp_classify(h.geom, h.features, 1, 'fusion')) FROM hole h$$,
-$$SELECT count(*) FROM hole WHERE (csp_probabilities(geom, features, 'fusion'))[1] > 0.5$$,
+$$SELECT count(*) FROM hole WHERE (csp_fused_probabilities(geom, features, 'fusion'))[1] > 0.5$$,
 -- errors
-$$SELECT id, csp_probabilities(geom, features, 'fusion plain') FROM hole$$,
+$$SELECT id, csp_fused_probabilities(geom, features, 'fusion plain') FROM hole$$,
 $$SELECT id, csp_image_probabilities(features, 'fusion plain') FROM hole$$,
-$$SELECT id, csp_probabilities(geom, features, observed_at, 'fusion') FROM hole WHERE id % 4 = 0$$,
-$$SELECT id, csp_probabilities(geom, features, 'fusion dated') FROM hole$$,
-$$SELECT id, csp_probabilities(geom, features[1:5], 'fusion') FROM hole$$,
+$$SELECT id, csp_fused_probabilities(geom, features, observed_at, 'fusion') FROM hole WHERE id % 4 = 0$$,
+$$SELECT id, csp_fused_probabilities(geom, features, 'fusion dated') FROM hole$$,
+$$SELECT id, csp_fused_probabilities(geom, features[1:5], 'fusion') FROM hole$$,
 $$SELECT id, c.* FROM hole, csp_classify(geom, features, k - 2, model) c$$,
 $$SELECT id, c.* FROM hole, csp_classify(NULL::geometry, NULL::real[], 0, model) c$$]) q;
 
 -- a file has all of it, and an earlier library is told
 SELECT csp_import('fusion copy', csp_export('fusion')) > 0 AS imported;
-SELECT bool_and(csp_probabilities(geom, features, 'fusion copy') = csp_probabilities(geom, features, 'fusion')) AS same FROM photo;
+SELECT bool_and(csp_fused_probabilities(geom, features, 'fusion copy') = csp_fused_probabilities(geom, features, 'fusion')) AS same FROM photo;
 SELECT position('"csp_ext.format":"2"' IN encode(substr(csp_export('fusion'), 1, 100000), 'escape')) > 0 AS new,
        position('"csp_ext.format":"1"' IN encode(substr(csp_export('fusion plain'), 1, 100000), 'escape')) > 0 AS as_before;
 

@@ -47,7 +47,7 @@ FROM rome, (VALUES ('both'), ('published')) v (m),
 GROUP BY m ORDER BY m;
 SELECT max(abs(a - b)) < 1e-6 AS any_scale FROM rome, unnest(csp_fuse('{6,3,1}', geom, 'both'), csp_fuse('{0.6,0.3,0.1}', geom::geography, 'both')) x (a, b);
 SELECT csp_fuse('{0,2,0}', geom, 'both') AS certain, csp_fuse('{1e-45,0,0}', geom, 'both') AS tiny FROM rome;
-SELECT csp_fuse(NULL, geom, 'both') = csp_probabilities(geom, NULL::real[], 'both') AS place_alone, csp_fuse('{1,1,2}', NULL::geometry, 'both') AS image_alone,
+SELECT csp_fuse(NULL, geom, 'both') = csp_fused_probabilities(geom, NULL::real[], 'both') AS place_alone, csp_fuse('{1,1,2}', NULL::geometry, 'both') AS image_alone,
        csp_fuse('{1,1,2}', 'SRID=4326;POINT EMPTY'::geometry, 'both') AS nowhere, csp_fuse(NULL, 'SRID=4326;POINT EMPTY'::geometry, 'both') IS NULL AS neither,
        csp_fuse('{1,1,1}', geom, NULL::text) IS NULL AS no_model FROM rome;
 
