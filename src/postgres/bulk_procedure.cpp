@@ -6,6 +6,7 @@
 #include "procedure_result.h"
 #include "session_settings.h"
 #include "spi.h"
+#include "text_argument.h"
 
 extern "C" {
 #include "access/xlog.h"
@@ -52,13 +53,6 @@ enum EmbedTableArgument {
     arg_workers,
     arg_prune
 };
-
-std::string text_or_empty(FunctionCallInfo fcinfo, int argument) {
-    if (PG_ARGISNULL(argument))
-        return {};
-    auto *value = server_call([&] { return PG_GETARG_TEXT_PP(argument); });
-    return std::string(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
-}
 
 BulkRequest request_from_arguments(FunctionCallInfo fcinfo) {
     BulkRequest request;

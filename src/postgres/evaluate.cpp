@@ -3,6 +3,7 @@
 #include "guard.h"
 #include "model_cache.h"
 #include "options_argument.h"
+#include "text_argument.h"
 #include "spi.h"
 #include "training_request.h"
 

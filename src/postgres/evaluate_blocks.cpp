@@ -1,6 +1,7 @@
 // csp_spatial_block and csp_spatial_fold: which part of the globe a place belongs to.
 #include "geometry.h"
 #include "guard.h"
+#include "text_argument.h"
 
 #include "../training/evaluation_blocks.h"
 
@@ -9,14 +10,9 @@ using namespace csp::server;
 
 namespace {
 
-std::string word_argument(FunctionCallInfo fcinfo, int argument) {
-    auto *value = server_call([&] { return PG_GETARG_TEXT_PP(argument); });
-    return std::string(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
-}
-
 // The block of the location in argument 0, by the size in argument 1 and the shape; nothing for an empty point.
 std::optional<int64_t> block_of_call(FunctionCallInfo fcinfo, int shape) {
-    const SpatialBlocks blocks(block_shape_from_string(word_argument(fcinfo, shape)), PG_GETARG_FLOAT8(1));
+    const SpatialBlocks blocks(block_shape_from_string(text_argument(fcinfo, shape)), PG_GETARG_FLOAT8(1));
     const auto place = location_from_datum(PG_GETARG_DATUM(0));
     return place ? std::optional(blocks.block(place->lon, place->lat)) : std::nullopt;
 }

@@ -3,6 +3,8 @@
 #include "guard.h"
 #include "map_settings.h"
 #include "model_cache.h"
+#include "model_parts.h"
+#include "text_argument.h"
 
 #include <algorithm>
 
@@ -88,11 +90,6 @@ void check_count(const Range &i, const Range &j) {
                            "Use larger cells, or bounds in a spatial reference system whose origin is nearer.");
 }
 
-std::string text_argument(FunctionCallInfo fcinfo, int argument) {
-    auto *value = server_call([&] { return PG_GETARG_TEXT_PP(argument); });
-    return std::string(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
-}
-
 Datum make_row(FunctionCallInfo fcinfo, Datum *values, bool *nulls) {
     return server_call([&] {
         TupleDesc description;
@@ -165,11 +162,8 @@ Datum csp_class_summary(PG_FUNCTION_ARGS) {
         if (PG_ARGISNULL(0))
             PG_RETURN_NULL();
         const Model &model = model_of_call(fcinfo, PG_ARGISNULL(1) ? -1 : 1);
+        require_class_head(model);
         const int n = model.config().class_count;
-        if (n == 0)
-            throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "the model has no classes",
-                           "It was pre-trained on image features only.",
-                           "Train with the argument label => 'column' to get class probabilities.");
         const float *probabilities = probabilities_from_datum(PG_GETARG_DATUM(0), n);
         const auto best = std::max_element(probabilities, probabilities + n) - probabilities;
         const char *label = model.labels()[best].c_str();

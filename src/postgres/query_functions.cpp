@@ -7,6 +7,8 @@
 #include "geometry.h"
 #include "guard.h"
 #include "model_cache.h"
+#include "model_parts.h"
+#include "text_argument.h"
 
 #include "../encoder/fusion.h"
 
@@ -52,29 +54,6 @@ std::vector<float> embedding_of(FunctionCallInfo fcinfo, int arguments, const Mo
     return embedding;
 }
 
-void require_class_head(const Model &model) {
-    if (model.config().class_count == 0)
-        throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "the model has no classes",
-                       "It was pre-trained on image features only.",
-                       "Train with the argument label => 'column' to get class probabilities.");
-}
-
-void require_image_side(const Model &model) {
-    if (!compares_images(model.config()))
-        throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "the model has no image side",
-                       model.config().image_classifier ? "It only classifies images: it was not pre-trained with them."
-                                                       : "It was trained on labels only.",
-                       "Train with the argument features => 'column' to compare places with images.");
-}
-
-void require_image_classifier(const Model &model) {
-    if (!model.config().image_classifier)
-        throw SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "the model has no image classifier",
-                       "It cannot tell the classes of an image from its features.",
-                       "Train with the option image_classifier, features and label, or give the probabilities of a "
-                       "classifier of your own to csp_fuse.");
-}
-
 std::vector<float> probabilities_of(const Model &model, const std::vector<float> &embedding) {
     std::vector<float> probabilities(model.config().class_count);
     model.probabilities(embedding.data(), 1, probabilities.data());
@@ -97,11 +76,6 @@ int class_of_label(const Model &model, const std::string &label) {
         throw SqlError(ERRCODE_UNDEFINED_OBJECT, "label \"" + label + "\" does not exist in the model",
                        list_labels(model), "View csp.classes lists the labels of every model.");
     return index;
-}
-
-std::string text_argument(FunctionCallInfo fcinfo, int argument) {
-    auto *value = server_call([&] { return PG_GETARG_TEXT_PP(argument); });
-    return std::string(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
 }
 
 // Indices of the k largest of n values, largest first; equal ones in the order of the classes.

@@ -5,6 +5,7 @@
 #include "model_dependents.h"
 #include "model_publication.h"
 #include "spi.h"
+#include "text_argument.h"
 #include "training_run.h"
 
 extern "C" {
@@ -138,14 +139,6 @@ void comment(const ModelReference &model, const char *text) {
 }
 
 // ---- arguments -----------------------------------------------------------------------------
-
-// NULL is no model to do something with, but a mistake.
-std::string text_argument(FunctionCallInfo fcinfo, int number, const char *name) {
-    if (PG_ARGISNULL(number))
-        throw SqlError(ERRCODE_NULL_VALUE_NOT_ALLOWED, std::string(name) + " must not be NULL");
-    auto *value = server_call([&] { return PG_GETARG_TEXT_PP(number); });
-    return std::string(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
-}
 
 std::string name_argument(FunctionCallInfo fcinfo, int number) {
     std::string name = text_argument(fcinfo, number, "model");

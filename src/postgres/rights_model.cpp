@@ -3,6 +3,7 @@
 
 #include "registry.h"
 #include "spi.h"
+#include "text_argument.h"
 
 extern "C" {
 #include "utils/acl.h"
@@ -12,13 +13,6 @@ using namespace csp;
 using namespace csp::server;
 
 namespace {
-
-std::string text_argument(FunctionCallInfo fcinfo, int argument) {
-    if (PG_ARGISNULL(argument))
-        throw SqlError(ERRCODE_NULL_VALUE_NOT_ALLOWED, "model and role must not be NULL");
-    auto *value = server_call([&] { return PG_GETARG_TEXT_PP(argument); });
-    return std::string(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
-}
 
 Oid role_named(const std::string &name) {
     return server_call([&] { return get_role_oid(name.c_str(), false); });
@@ -95,7 +89,7 @@ Datum csp_includes_me(PG_FUNCTION_ARGS) {
 // csp_grant(model, role)
 Datum csp_grant(PG_FUNCTION_ARGS) {
     return guard([&]() -> Datum {
-        const std::string model = text_argument(fcinfo, 0), role = text_argument(fcinfo, 1);
+        const std::string model = text_argument(fcinfo, 0, "model"), role = text_argument(fcinfo, 1, "role");
         with_spi([&] { grant(model, role == "public" ? public_role : role_named(role)); });
         PG_RETURN_VOID();
     });
@@ -104,7 +98,7 @@ Datum csp_grant(PG_FUNCTION_ARGS) {
 // csp_revoke(model, role)
 Datum csp_revoke(PG_FUNCTION_ARGS) {
     return guard([&]() -> Datum {
-        const std::string model = text_argument(fcinfo, 0), role = text_argument(fcinfo, 1);
+        const std::string model = text_argument(fcinfo, 0, "model"), role = text_argument(fcinfo, 1, "role");
         with_spi([&] { revoke(model, role == "public" ? public_role : role_named(role)); });
         PG_RETURN_VOID();
     });
@@ -113,7 +107,7 @@ Datum csp_revoke(PG_FUNCTION_ARGS) {
 // csp_set_owner(model, role)
 Datum csp_set_owner(PG_FUNCTION_ARGS) {
     return guard([&]() -> Datum {
-        const std::string model = text_argument(fcinfo, 0), role = text_argument(fcinfo, 1);
+        const std::string model = text_argument(fcinfo, 0, "model"), role = text_argument(fcinfo, 1, "role");
         with_spi([&] { set_owner(model, role_named(role)); });
         PG_RETURN_VOID();
     });

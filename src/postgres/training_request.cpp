@@ -2,19 +2,13 @@
 #include "training_request.h"
 
 #include "guard.h"
+#include "text_argument.h"
 #include "training_library.h"
 #include "training_settings.h"
 
 #include "../training/hardware.h"
 
 namespace csp::server {
-
-std::string text_or_empty(FunctionCallInfo fcinfo, int argument) {
-    if (PG_ARGISNULL(argument))
-        return {};
-    auto *value = server_call([&] { return PG_GETARG_TEXT_PP(argument); });
-    return std::string(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
-}
 
 RunRequest request_from_arguments(FunctionCallInfo fcinfo) {
     if (PG_ARGISNULL(arg_model) || PG_ARGISNULL(arg_source))

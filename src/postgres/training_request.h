@@ -7,9 +7,6 @@
 
 namespace csp::server {
 
-// A text argument; empty for NULL.
-std::string text_or_empty(FunctionCallInfo fcinfo, int argument);
-
 // The first arguments of both, in their order.
 enum TrainingArgument { arg_model, arg_source, arg_location, arg_features, arg_label };
 

@@ -1,6 +1,7 @@
 // csp_tune.
 #include "options_argument.h"
 #include "procedure_result.h"
+#include "text_argument.h"
 #include "spi.h"
 #include "training_launch.h"
 #include "training_request.h"
