@@ -51,6 +51,12 @@ SELECT * FROM top1 ORDER BY top1;
 SELECT round(max(n)::numeric / sum(n), 3) AS "for comparison: always the most frequent label"
 FROM (SELECT count(*) AS n FROM observations WHERE split_block = 'test' GROUP BY label) AS labels;
 
+\echo '== The same model by more figures, with the interval of a bootstrap over blocks of 10 degrees'
+SELECT metric, round(value::numeric, 3) AS value, round(low::numeric, 3) AS low, round(high::numeric, 3) AS high
+FROM csp_evaluate('places', 'SELECT geom, label FROM observations WHERE split_block = ''test''', label => 'label',
+                  options => '{"block_size": 10}')
+WHERE scope = 'location' AND part IS NULL AND metric IN ('top1', 'top3', 'mrr', 'log_loss', 'ece');
+
 \echo '== What the runs took'
 SELECT model, state, phase, rows_read, rows_unlabelled, device, date_trunc('milliseconds', finished - started) AS took
 FROM csp.runs ORDER BY id;
@@ -69,6 +75,13 @@ SELECT csp_probability(ST_SetSRID(ST_MakePoint(12.5, 41.9), 4326), 'Cs', 'places
 
 \echo '-- SELECT csp_similarity(geom, features, ''places'') FROM observations LIMIT 5;'
 SELECT id, csp_similarity(geom, features, 'places') FROM observations LIMIT 5;
+
+\echo '-- The most probable climate over the Alps, in hexagons: see doc/maps.md'
+SELECT id, ST_AsText(ST_Centroid(geom), 2) AS centre, label, probability, entropy
+FROM csp_class_grid(ST_MakeEnvelope(6, 44, 14, 48, 4326), 1.5, 'places', 'hexagon') LIMIT 5;
+
+\echo '-- Its card begins so: SELECT csp_model_card_text(''places'')'
+SELECT line FROM regexp_split_to_table(csp_model_card_text('places'), '\n') WITH ORDINALITY AS card (line, n) WHERE n <= 12;
 
 \echo '== Sizes'
 SELECT m.name AS model, m.position_encoding, m.embedding_dim, m.class_count, pg_size_pretty(sum(octet_length(w.data))) AS weights
