@@ -239,7 +239,7 @@ TEST(Model, FilesOfAnotherKindAreRefused) {
                      std::string(key) + "=" + (value ? value : "(none)"));
     };
     refused(ErrorKind::data_corrupted, "csp_ext.format", nullptr);
-    refused(ErrorKind::not_supported, "csp_ext.format", "2");
+    refused(ErrorKind::not_supported, "csp_ext.format", "3");
     refused(ErrorKind::data_corrupted, "labels", nullptr);
     for (const char *labels : {"", "[", "{}", "null", "\"a\"", "[1]", "[null]", "[[\"a\"]]", "[{\"a\":\"b\"}]", "[]",
                                "[\"a\"]", "[\"a\"] x"})
