@@ -45,7 +45,7 @@ COMMENT ON FUNCTION csp.layer_columns(text[]) IS
 CREATE FUNCTION csp.layer_fields(labels text[], model text) RETURNS TABLE (n bigint, name text, description text, label text)
     LANGUAGE SQL STABLE
 BEGIN ATOMIC
-    SELECT f.n, f.name, f.description, NULL
+    SELECT f.n, f.name, f.description, NULL::text AS label
     FROM (VALUES (1, 'label', pg_catalog.format('most probable class of model "%s"', model)),
                  (2, 'probability', pg_catalog.format('P(y | x) of the most probable class, by model "%s"', model)),
                  (3, 'entropy', pg_catalog.format('entropy of all classes in nats, by model "%s": how undecided it is', model))) f (n, name, description)
