@@ -715,7 +715,7 @@ DO $$ BEGIN
         INSERT INTO batch.query (batched, query) SELECT true, * FROM unnest(ARRAY[
             'SELECT id, csp_embed(geom)::vector AS v FROM place',
             'SELECT id FROM place ORDER BY csp_embed(geom)::vector <-> (SELECT csp_embed(geom)::vector FROM place WHERE id = 7), id LIMIT 20',
-            'SELECT id, csp_embed_image(features::vector(8)::real[]) <=> csp_embed(geom)::vector AS d FROM place']) q;
+            'SELECT id, csp_embed_image(features::vector(8)::real[])::vector <=> csp_embed(geom)::vector AS d FROM place']) q;
     END IF;
     IF EXISTS (SELECT FROM pg_available_extensions WHERE name = 'file_fdw') THEN
         CREATE EXTENSION file_fdw;
