@@ -29,7 +29,8 @@ def execute(connection, sql):
 def connect():
     connection = psycopg2.connect("")
     connection.autocommit = True
-    execute(connection, "SET client_min_messages = warning; SET max_parallel_workers_per_gather = 0; SET jit = off")
+    execute(connection, "SET client_min_messages = warning; SET max_parallel_workers_per_gather = 0; SET jit = off; "
+                        "SET synchronize_seqscans = off")  # the same first rows every time
     return connection
 
 
