@@ -2,6 +2,7 @@
 #include "arrays.h"
 #include "guard.h"
 #include "model_cache.h"
+#include "text_argument.h"
 
 #include "../encoder/principal_components.h"
 
@@ -130,11 +131,7 @@ Datum csp_principal_components_final(PG_FUNCTION_ARGS) {
 // csp.embedding_basis(model)
 Datum csp_embedding_basis(PG_FUNCTION_ARGS) {
     return guard([&]() -> Datum {
-        std::string name;
-        if (!PG_ARGISNULL(0)) {
-            auto *argument = server_call([&] { return PG_GETARG_TEXT_PP(0); });
-            name.assign(VARDATA_ANY(argument), VARSIZE_ANY_EXHDR(argument));
-        }
+        const std::string name = text_or_empty(fcinfo, 0);
         const std::shared_ptr<const Model> model = find_model(PG_ARGISNULL(0) ? nullptr : name.c_str());
         PG_RETURN_ARRAYTYPE_P(basis_array(kept_global_components(model)));
     });

@@ -3,8 +3,8 @@
 #include "guard.h"
 #include "model_cache.h"
 #include "options_argument.h"
-#include "text_argument.h"
 #include "spi.h"
+#include "text_argument.h"
 #include "training_request.h"
 
 using namespace csp;

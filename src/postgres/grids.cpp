@@ -4,6 +4,7 @@
 #include "map_settings.h"
 #include "model_cache.h"
 #include "model_parts.h"
+#include "row_result.h"
 #include "text_argument.h"
 
 #include <algorithm>
@@ -90,15 +91,6 @@ void check_count(const Range &i, const Range &j) {
                            "Use larger cells, or bounds in a spatial reference system whose origin is nearer.");
 }
 
-Datum make_row(FunctionCallInfo fcinfo, Datum *values, bool *nulls) {
-    return server_call([&] {
-        TupleDesc description;
-        if (get_call_result_type(fcinfo, nullptr, &description) != TYPEFUNC_COMPOSITE)
-            elog(ERROR, "return type must be a row type");
-        return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(description), values, nulls));
-    });
-}
-
 // In nats, of what the numbers are after scaling to a sum of 1.
 float entropy(const float *probabilities, int n) {
     double sum = 0, weighted = 0;
@@ -134,7 +126,7 @@ Datum csp_grid_extent(PG_FUNCTION_ARGS) {
         Datum values[] = {Int32GetDatum(int32(i.first)), Int32GetDatum(int32(i.last)), Int32GetDatum(int32(j.first)),
                           Int32GetDatum(int32(j.last))};
         bool nulls[] = {false, false, false, false};
-        return make_row(fcinfo, values, nulls);
+        return server_call([&] { return make_row(fcinfo, values, nulls); });
     });
 }
 
@@ -170,7 +162,7 @@ Datum csp_class_summary(PG_FUNCTION_ARGS) {
         Datum values[] = {server_call([label] { return CStringGetTextDatum(label); }), Float4GetDatum(probabilities[best]),
                           Float4GetDatum(entropy(probabilities, n))};
         bool nulls[] = {false, false, false};
-        return make_row(fcinfo, values, nulls);
+        return server_call([&] { return make_row(fcinfo, values, nulls); });
     });
 }
 

@@ -1,6 +1,7 @@
 // What csp_create_prior_layer needs beyond SQL: the name that a layer goes on to use for its model.
 #include "catalog.h"
 #include "spi.h"
+#include "text_argument.h"
 
 using namespace csp;
 using namespace csp::server;
@@ -33,8 +34,7 @@ PG_FUNCTION_INFO_V1(csp_model_name);
 Datum csp_model_name(PG_FUNCTION_ARGS) {
     return guard([&]() -> Datum {
         const std::string name =
-            PG_ARGISNULL(0) ? default_model_name()
-                            : checked_model_name(server_call([&] { return text_to_cstring(PG_GETARG_TEXT_PP(0)); }));
+            PG_ARGISNULL(0) ? default_model_name() : checked_model_name(text_argument(fcinfo, 0));
         return server_call([&] { return CStringGetTextDatum(name.c_str()); });
     });
 }

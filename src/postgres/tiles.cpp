@@ -2,6 +2,7 @@
 #include "catalog.h"
 #include "guard.h"
 #include "options_argument.h"
+#include "row_result.h"
 
 extern "C" {
 #include "utils/jsonb.h"
@@ -142,10 +143,7 @@ Datum csp_tile_request(PG_FUNCTION_ARGS) {
                               BoolGetDatum(request.kind == "class"), text_or_null(request.label), Int32GetDatum(request.cells),
                               text_or_null(request.mask), BoolGetDatum(request.outside), Float8GetDatum(request.threshold)};
             bool nulls[] = {false, false, !request.model, false, false, false, !request.label, false, !request.mask, false, false};
-            TupleDesc description;
-            if (get_call_result_type(fcinfo, nullptr, &description) != TYPEFUNC_COMPOSITE)
-                elog(ERROR, "return type must be a row type");
-            return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(description), values, nulls));
+            return make_row(fcinfo, values, nulls);
         });
     });
 }

@@ -1,8 +1,8 @@
 // csp_tune.
 #include "options_argument.h"
 #include "procedure_result.h"
-#include "text_argument.h"
 #include "spi.h"
+#include "text_argument.h"
 #include "training_launch.h"
 #include "training_request.h"
 #include "training_settings.h"
