@@ -11,6 +11,7 @@ extern "C" {
 #include "catalog/objectaddress.h"
 #include "catalog/pg_proc.h"
 #include "commands/extension.h"
+#include "mb/pg_wchar.h"
 #include "nodes/parsenodes.h"
 #include "utils/acl.h"
 #include "utils/fmgroids.h"
@@ -218,8 +219,10 @@ Datum csp_trigger_models_named(PG_FUNCTION_ARGS) {
     const char *at = VARDATA_ANY(arguments), *end = at + VARSIZE_ANY_EXHDR(arguments);
     for (int number = 0; at < end; ++number) {
         const auto length = static_cast<int>(strnlen(at, end - at));
-        if (number == 2 && length > 0)
+        if (number == 2 && length > 0) {
+            pg_verifymbstr(at, length, false);  // of pg_trigger they are text; of a caller, anything
             put(naming, PointerGetDatum(cstring_to_text_with_len(at, length)), Datum(0), false);
+        }
         at += length + 1;
     }
     PG_RETURN_NULL();

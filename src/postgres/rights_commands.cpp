@@ -115,8 +115,16 @@ std::vector<std::string> models_of(Oid role) {
 
 // As DROP OWNED does with all else: RESTRICT, the default, refuses while something of others depends on one.
 void drop_models(Oid role, DropBehavior behavior) {
-    for (const std::string &model : models_of(role))
-        drop_model({model, std::nullopt}, behavior == DROP_CASCADE);
+    for (const std::string &model : models_of(role)) {
+        try {
+            drop_model({model, std::nullopt}, behavior == DROP_CASCADE);
+        } catch (const SqlError &error) {
+            if (error.sqlstate() != ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST)
+                throw;
+            throw SqlError(error.sqlstate(), error.message(), error.detail(),
+                           "Use DROP OWNED ... CASCADE to drop the dependent objects too.");
+        }
+    }
 }
 
 void take_grants_back(Oid role) {

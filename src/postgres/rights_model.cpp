@@ -6,6 +6,7 @@
 #include "text_argument.h"
 
 extern "C" {
+#include "tcop/utility.h"
 #include "utils/acl.h"
 }
 
@@ -23,6 +24,7 @@ void lock_whole_model(const std::string &model, const char *function) {
     if (RecoveryInProgress())
         throw SqlError(ERRCODE_READ_ONLY_SQL_TRANSACTION, std::string("cannot execute ") + function + " during recovery",
                        "This server is a standby.", "Do it on the primary; it will arrive here.");
+    server_call([&] { PreventCommandIfReadOnly(psprintf("%s()", function)); });
     if (parse_model(model).version)
         throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "rights are on a model with all its versions", {},
                        "Name it without a version: \"" + parse_model(model).name + "\".");

@@ -245,6 +245,13 @@ Roles roles_of(TriggerData *trigger, HeapTuple row) {
     return roles;
 }
 
+void require_catalogue_row(const TriggerData *trigger) {
+    const Oid schema = server_call([] { return get_namespace_oid("csp", false); });
+    if (RelationGetNamespace(trigger->tg_relation) != schema || !TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
+        throw SqlError(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED, "csp.roles_changed() is for the catalogue of csp_ext",
+                       "It takes the owners of rows from columns that it knows there.");
+}
+
 void follow(const Roles &before, const Roles &after) {
     if (after.owner != InvalidOid)
         hold_owner(after.owner);
@@ -268,12 +275,14 @@ extern "C" {
 PG_FUNCTION_INFO_V1(csp_roles_changed);
 PG_FUNCTION_INFO_V1(csp_owned_handler);
 
-// Row trigger on the tables that have owners.
+// Row trigger on the tables that have owners. Any role may put it on a table of its own, whose columns would say what they like:
+// nobody but superusers creates in schema csp.
 Datum csp_roles_changed(PG_FUNCTION_ARGS) {
     return guard([&] {
         if (!CALLED_AS_TRIGGER(fcinfo))
             throw SqlError(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED, "csp_roles_changed must be called as a trigger");
         auto *trigger = reinterpret_cast<TriggerData *>(fcinfo->context);
+        require_catalogue_row(trigger);
         Roles before, after;
         if (!TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
             before = roles_of(trigger, trigger->tg_trigtuple);

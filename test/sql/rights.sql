@@ -107,6 +107,11 @@ SELECT csp_grant('theirs', '-');
 \echo :SQLSTATE
 SELECT csp_grant('theirs', '');
 \echo :SQLSTATE
+SET default_transaction_read_only = on;
+SELECT csp_grant('theirs', 'csp_test_user');
+SELECT csp_revoke('theirs', 'csp_test_user');
+SELECT csp_set_owner('theirs', 'csp_test_user');
+RESET default_transaction_read_only;
 -- membership that is not inherited
 SET ROLE csp_test_noinherit;
 SELECT csp_grant('theirs', 'csp_test_user');
@@ -250,6 +255,18 @@ SELECT setval('csp.run_id_seq', 1);
 SELECT csp.roles_changed();
 \echo :SQLSTATE
 SELECT csp.owned_handler(NULL);
+\echo :SQLSTATE
+-- the catalogue's triggers, on tables of its own
+CREATE TEMPORARY TABLE mine (owner oid, granted_to int);
+CREATE TRIGGER t AFTER INSERT ON mine FOR EACH ROW EXECUTE FUNCTION csp.roles_changed();
+INSERT INTO mine VALUES (1, 1);
+\echo :SQLSTATE
+DROP TABLE mine;
+CREATE TEMPORARY TABLE mine (owner oid, granted_to oid[]);
+CREATE TRIGGER t AFTER INSERT ON mine FOR EACH ROW EXECUTE FUNCTION csp.roles_changed();
+INSERT INTO mine SELECT oid, ARRAY[oid] FROM pg_roles WHERE rolname = 'csp_test_trainer';
+\echo :SQLSTATE
+SELECT * FROM csp.models_named('\x6100620080ff00'::bytea);
 \echo :SQLSTATE
 -- what stands for what it owns is its own, and stays where it is
 ALTER MATERIALIZED VIEW csp.owned_by_csp_test_other RENAME TO mine;
