@@ -108,7 +108,13 @@ void rename_everywhere(const std::string &name, const std::string &new_name) {
     }
     lock_own_model(name);
     CatalogOwnerIdentity catalog_owner;
-    spi_execute("UPDATE csp.model SET name = $2 WHERE name OPERATOR(pg_catalog.=) $1", SpiArguments().add(name).add(new_name));
+    try {
+        spi_execute("UPDATE csp.model SET name = $2 WHERE name OPERATOR(pg_catalog.=) $1", SpiArguments().add(name).add(new_name));
+    } catch (const ServerError &error) {
+        if (error.data()->sqlerrcode != ERRCODE_UNIQUE_VIOLATION)
+            throw;
+        throw AbortingError(ERRCODE_DUPLICATE_OBJECT, "model \"" + new_name + "\" already exists");  // since a moment ago
+    }
 }
 
 void warn_of_old_names(const std::string &name) {
