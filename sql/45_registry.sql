@@ -201,6 +201,7 @@ CREATE FUNCTION csp.model_card(version bigint) RETURNS jsonb
                                  (true, format('csp_embed(location%s, %s)', date, model)),
                                  (v.image_dim > 0, format('csp_similarity(location, features%s, %s)', date, model)),
                                  (v.class_count > 0, format('csp_classify(location, 5%s, %s)', date, model)),
+                                 ((v.configuration ->> 'image_classifier')::boolean, format('csp_classify(location, features, 5%s, %s)', date, model)),
                                  (v.class_count > 0, format('csp_probability(location, label%s, %s)', date, model)),
                                  (true, format('csp_embed_version(location%s, %s)', date, v.id))) q (possible, call)
                         WHERE q.possible)))

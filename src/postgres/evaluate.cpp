@@ -59,6 +59,19 @@ TrainingQuery evaluation_query(FunctionCallInfo fcinfo, const EvaluationOptions 
     return resolve_training_query(text_or_empty(fcinfo, arg_of_source), columns);
 }
 
+// A gallery has no arguments that name its columns, which is what errors about sources speak of.
+TrainingQuery gallery_query(const EvaluationOptions &options) {
+    TrainingColumns columns;
+    columns.observed_at = options.observed_at;
+    try {
+        return resolve_training_query(options.gallery, columns);
+    } catch (const SqlError &error) {
+        throw SqlError(error.sqlstate(), "invalid gallery: " + error.message(), error.detail(),
+                       "Option gallery takes a table, a view or a SELECT with one column of points" +
+                           std::string(options.observed_at.empty() ? "." : ", and the column that the option observed_at names."));
+    }
+}
+
 std::vector<Figure> evaluate(FunctionCallInfo fcinfo) {
     const EvaluationOptions options = evaluation_options(fcinfo);
     const std::shared_ptr<const Model> model = evaluated_model(fcinfo, options);
@@ -67,11 +80,8 @@ std::vector<Figure> evaluate(FunctionCallInfo fcinfo) {
         const TrainingQuery query = evaluation_query(fcinfo, options);
         require_parts(*model, query);
         Evaluation evaluation(*model, options, {query.has_label, query.has_features, query.has_image_probabilities}, check);
-        if (evaluation.has_gallery()) {
-            TrainingColumns columns;
-            columns.observed_at = options.observed_at;
-            read_gallery(resolve_training_query(options.gallery, columns), *model, evaluation);
-        }
+        if (evaluation.has_gallery())
+            read_gallery(gallery_query(options), *model, evaluation);
         read_evaluation_rows(query, *model, evaluation);
         return evaluation.figures();
     });
