@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <unordered_map>
@@ -89,6 +90,8 @@ std::optional<Linear> make_linear(const Kernels &kernels, const TensorMap &tenso
 
 float cosine_of(const Kernels &kernels, const float *a, const float *b, std::size_t n) {
     const double lengths = std::sqrt(static_cast<double>(kernels.dot(a, a, n)) * kernels.dot(b, b, n));
+    if (std::isinf(lengths))
+        return std::numeric_limits<float>::quiet_NaN();
     return lengths > 0 ? static_cast<float>(kernels.dot(a, b, n) / lengths) : 0.0f;
 }
 
@@ -385,6 +388,17 @@ void Model::fuse(const float *image_probabilities, const float *place_probabilit
             csp::fuse(image_probabilities + row * classes, place_probabilities + row * classes,
                       pooling_of(parts_->config), classes, out + row * classes);
     });
+}
+
+bool is_finite_answer(const float *answer, std::size_t n) {
+    return std::all_of(answer, answer + n, [](float value) { return std::isfinite(value); });
+}
+
+void require_finite_answer(const float *answer, std::size_t n) {
+    if (!is_finite_answer(answer, n))
+        throw Error(ErrorKind::invalid_data, "features are too large",
+                    "What the model makes of them is beyond the range of real.",
+                    "Features must come from the image encoder that the model was trained with.");
 }
 
 bool is_model_file(const ModelFile &file) {

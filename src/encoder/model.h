@@ -100,6 +100,13 @@ private:
     std::unique_ptr<Parts> parts_;
 };
 
+// Whether what a model makes of features is finite. Of features that are finite themselves, but next to the largest float, it need
+// not be. Probabilities of an image are then all NaN.
+bool is_finite_answer(const float *answer, std::size_t n);
+
+// Throws Error(invalid_data) where it is not.
+void require_finite_answer(const float *answer, std::size_t n);
+
 // Whether a safetensors file is a model file of csp_ext: it has its mark.
 bool is_model_file(const ModelFile &file);
 

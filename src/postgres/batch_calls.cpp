@@ -310,7 +310,8 @@ void BatchCall::take_probabilities(ExprContext *context, int row, int width, Ope
     std::copy_n(image, width, operands.features.data() + index * width);
 }
 
-void BatchCall::compute() {
+void BatchCall::compute(std::vector<char> &marked) {
+    marked_ = &marked;
     for (std::size_t number = 0; number < place_->group_count() && number < operands_.size(); ++number)
         if (!operands_[number].rows.empty())
             compute_group(place_->groups()[number], operands_[number]);
@@ -331,6 +332,13 @@ void BatchCall::set_numbers(const Operands &operands) {
             values_[operands.rows[index]] = {Float4GetDatum(operands.numbers[index]), false};
 }
 
+// Rows about whose features the function itself says that they are too large: width floats of each array tell.
+void BatchCall::mark_overflows(const Operands &operands, std::size_t width) {
+    for (std::size_t index = 0; index < operands.rows.size(); ++index)
+        if (operands.rows[index] >= 0 && !is_finite_answer(operands.arrays.elements(index), width))
+            mark(operands.rows[index]);
+}
+
 void BatchCall::compute_group(const BatchGroup &group, Operands &operands) {
     const Model &model = *group.model;
     const ModelConfig &config = model.config();
@@ -346,6 +354,7 @@ void BatchCall::compute_group(const BatchGroup &group, Operands &operands) {
                 model.embed_image(operands.features.data() + first * config.image_dim, rows, arrays.elements(first),
                                   arrays.stride());
             });
+            mark_overflows(operands, config.embedding_dim);
             return set_arrays(operands, arrays);
         case CallKind::similarity:
             ensure_size(operands.features, count * config.image_dim, 0.0f);
@@ -355,6 +364,9 @@ void BatchCall::compute_group(const BatchGroup &group, Operands &operands) {
                                    operands.features.data() + first * config.image_dim, rows,
                                    operands.numbers.data() + first);
             });
+            for (std::size_t index = 0; index < count; ++index)
+                if (operands.rows[index] >= 0 && !is_finite_answer(&operands.numbers[index], 1))
+                    mark(operands.rows[index]);
             return set_numbers(operands);
         case CallKind::image_probabilities:
             ensure_size(operands.features, count * config.image_dim, 0.0f);
@@ -363,6 +375,7 @@ void BatchCall::compute_group(const BatchGroup &group, Operands &operands) {
                 model.image_probabilities(operands.features.data() + first * config.image_dim, rows,
                                           arrays.elements(first), arrays.stride());
             });
+            mark_overflows(operands, 1);
             return set_arrays(operands, arrays);
         case CallKind::fuse:
         case CallKind::fused: return fuse_group(group, operands, true);
@@ -401,7 +414,7 @@ void BatchCall::fuse_group(const BatchGroup &group, Operands &operands, bool pla
 
 // The images of some rows, by their probabilities or by their features, with the places that the arrays hold.
 void BatchCall::fuse_rows(const Model &model, Operands &operands, std::size_t first, std::size_t rows,
-                          bool places) const {
+                          bool places) {
     const ModelConfig &config = model.config();
     const auto classes = static_cast<std::size_t>(config.class_count);
     const auto begin = operands.has_image.begin() + static_cast<std::ptrdiff_t>(first);
@@ -422,7 +435,12 @@ void BatchCall::fuse_rows(const Model &model, Operands &operands, std::size_t fi
         if (operands.rows[first + i] < 0)
             continue;
         float *row = operands.arrays.elements(first + i);
-        fuse_known(operands.has_image[first + i] ? image + i * classes : nullptr, places ? row : nullptr,
+        const float *of_image = operands.has_image[first + i] ? image + i * classes : nullptr;
+        if (of_image != nullptr && !is_finite_answer(of_image, 1)) {
+            mark(operands.rows[first + i]);
+            continue;
+        }
+        fuse_known(of_image, places ? row : nullptr,
                    pooling_of(config), classes, row);
     }
 }
@@ -684,7 +702,7 @@ void BatchCalls::compute() {
         row_memory_ += place->row_memory();
     }
     for (BatchCall &call : calls_) {
-        call.compute();
+        call.compute(marked_);
         row_memory_ += call.row_memory();
     }
     INSTR_TIME_SET_CURRENT(ended);

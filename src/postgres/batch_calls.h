@@ -122,7 +122,7 @@ public:
     // Reads the arguments of a row. Throws what the function would report; NULL arguments give NULL.
     void take(ExprContext *context, int row, BatchModels &models, OnError on_error);
     void begin_batch(int rows);
-    void compute();
+    void compute(std::vector<char> &marked);  // marks rows that it cannot answer
     const NullableDatum &value(int row) const { return values_[row]; }
     std::size_t row_memory() const;
 
@@ -150,11 +150,13 @@ private:
     void take_class(ExprContext *context, int row, const Model &model, Operands &operands, std::size_t index);
     void take_features(ExprContext *context, int row, int width, Operands &operands, std::size_t index);
     void take_probabilities(ExprContext *context, int row, int width, Operands &operands, std::size_t index);
-    void fuse_rows(const Model &model, Operands &operands, std::size_t first, std::size_t rows, bool places) const;
+    void fuse_rows(const Model &model, Operands &operands, std::size_t first, std::size_t rows, bool places);
     void fuse_group(const BatchGroup &group, Operands &operands, bool places);
     void compute_group(const BatchGroup &group, Operands &operands);
     void set_arrays(const Operands &operands, const ArrayRows &arrays);
     void set_numbers(const Operands &operands);
+    void mark(int row) { (*marked_)[static_cast<std::size_t>(row)] = true; }
+    void mark_overflows(const Operands &operands, std::size_t width);
 
     BatchFunction function_;
     BatchPlace *place_, *nowhere_;
@@ -163,6 +165,7 @@ private:
     std::vector<Operands> operands_;         // of each group of place_
     std::vector<Operands> nowhere_operands_;  // and of nowhere_
     std::vector<NullableDatum> values_;
+    std::vector<char> *marked_ = nullptr;  // of the rows that are computed
 };
 
 class BatchCalls {

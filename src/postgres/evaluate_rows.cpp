@@ -55,9 +55,10 @@ std::optional<float> date_of(const Columns &columns) {
     return part_of_year(DatumGetTimestampTz(columns.values[column_date]));
 }
 
-void add_row(const Columns &columns, const TrainingQuery &query, const Model &model, std::string &label,
-             Evaluation &evaluation) {
-    const std::optional<LonLat> place = place_of(columns);
+// place and label: what the row points to.
+EvaluationRow row_of(const Columns &columns, const TrainingQuery &query, const Model &model, std::optional<LonLat> &place,
+                     std::string &label) {
+    place = place_of(columns);
     EvaluationRow row;
     if (place)
         row.lonlat = &place->lon;
@@ -72,7 +73,7 @@ void add_row(const Columns &columns, const TrainingQuery &query, const Model &mo
         label.assign(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
         row.label = &label;
     }
-    evaluation.add(row);
+    return row;
 }
 
 }  // namespace
@@ -84,8 +85,11 @@ void read_evaluation_rows(const TrainingQuery &query, const Model &model, Evalua
         query.sql, rows_of_a_fetch(query, model),
         [&](HeapTuple tuple, TupleDesc descriptor) {
             ++number;
+            std::optional<LonLat> place;
+            EvaluationRow row;
             with_row_number(number, "the source",
-                            [&] { add_row(Columns(tuple, descriptor), query, model, label, evaluation); });
+                            [&] { row = row_of(Columns(tuple, descriptor), query, model, place, label); });
+            evaluation.add(row);
         },
         [] { check_for_interrupts(); });
 }

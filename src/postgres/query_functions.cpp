@@ -150,6 +150,7 @@ bool fuse_features(FunctionCallInfo fcinfo, int arguments, const Model *&model, 
         const FeatureSpan features = features_from_datum(PG_GETARG_DATUM(1), model->config().image_dim);
         image.resize(classes);
         model->image_probabilities(features.values, 1, image.data(), classes);
+        require_finite_answer(image.data(), classes);
     }
     const std::vector<float> prior = prior_of<dated>(fcinfo, arguments, *model, place);
     probabilities.resize(classes);
@@ -182,7 +183,9 @@ Datum similarity(FunctionCallInfo fcinfo) {
         require_image_side(model);
         FeatureSpan features = features_from_datum(PG_GETARG_DATUM(1), model.config().image_dim);
         std::vector<float> location_embedding = embedding_of<dated>(fcinfo, 2, model, *place);
-        PG_RETURN_FLOAT4(model.similarity(location_embedding.data(), features.values));
+        const float similarity = model.similarity(location_embedding.data(), features.values);
+        require_finite_answer(&similarity, 1);
+        PG_RETURN_FLOAT4(similarity);
     });
 }
 
@@ -403,6 +406,7 @@ Datum csp_embed_image(PG_FUNCTION_ARGS) {
         FeatureSpan features = features_from_datum(PG_GETARG_DATUM(0), model.config().image_dim);
         ArrayType *embedding = make_real_array(model.config().embedding_dim);
         model.embed_image(features.values, 1, real_array_data(embedding));
+        require_finite_answer(real_array_data(embedding), model.config().embedding_dim);
         PG_RETURN_ARRAYTYPE_P(embedding);
     });
 }
@@ -417,6 +421,7 @@ Datum csp_image_probabilities(PG_FUNCTION_ARGS) {
         const int classes = model.config().class_count;
         ArrayType *result = make_real_array(classes);
         model.image_probabilities(features.values, 1, real_array_data(result), classes);
+        require_finite_answer(real_array_data(result), classes);
         PG_RETURN_ARRAYTYPE_P(result);
     });
 }
@@ -448,7 +453,12 @@ Datum csp_fuse_probabilities(PG_FUNCTION_ARGS) {
         if (!(strength >= 0 && strength <= 1000))
             throw Error(ErrorKind::invalid_parameter, "prior_strength is out of range",
                         {}, "Choose a value from 0, which leaves the place out, to 1000; 1 is the product rule.");
-        const int classes = element_count(PG_GETARG_DATUM(0));
+        const int classes = element_count(PG_GETARG_DATUM(0)), place_classes = element_count(PG_GETARG_DATUM(1));
+        if (classes != place_classes)
+            throw SqlError(ERRCODE_DATA_EXCEPTION,
+                           "probabilities of different numbers of classes: " + std::to_string(classes) + " of the image and " +
+                               std::to_string(place_classes) + " of the place",
+                           {}, "Both must be of the same classes in the same order.");
         const float *image = probabilities_from_datum(PG_GETARG_DATUM(0), classes);
         const float *place = probabilities_from_datum(PG_GETARG_DATUM(1), classes);
         ArrayType *result = make_real_array(classes);

@@ -24,6 +24,17 @@ Figure count_of(const char *metric, int64_t value) {
     return {metric, "source", std::nullopt, static_cast<double>(value), none, none, value};
 }
 
+// Batches are evaluated rows later than an error in them arose.
+template <typename Body>
+void about_row(int64_t number, Body body) {
+    try {
+        body();
+    } catch (const Error &error) {
+        throw Error(error.kind(), error.message(), error.detail() + (error.detail().empty() ? "" : " ") + "Row " +
+                    std::to_string(number) + " of the source.", error.hint());
+    }
+}
+
 }  // namespace
 
 Evaluation::Evaluation(const Model &model, const EvaluationOptions &options, const EvaluationInputs &inputs, const Check &check)
@@ -90,7 +101,8 @@ void Evaluation::add(const EvaluationRow &row) {
     ++read_;
     if (!is_complete(row)) return;
     const RowPlace place = places_.next(row.lonlat);
-    if (retrieval_ && row.lonlat) retrieval_->add_image(row.lonlat, row.date.value_or(0), row.features, place.group);
+    if (retrieval_ && row.lonlat)
+        about_row(read_, [&] { retrieval_->add_image(row.lonlat, row.date.value_or(0), row.features, place.group); });
     if (!inputs_.label) {
         ++evaluated_;
         return;
@@ -147,12 +159,10 @@ void Evaluation::image_outcomes() {
     for (std::size_t i = 0; i < n; ++i) {
         const float *of_image = &image[i * classes_];
         const Batched &row = batch_[i];
-        try {
+        about_row(row.number, [&] {
+            if (classify_image_) require_finite_answer(of_image, 1);
             model_.fuse(of_image, &prior_[i * classes_], 1, fused.data());
-        } catch (const Error &error) {
-            throw Error(error.kind(), error.message(), error.detail() + (error.detail().empty() ? "" : " ") + "Row " +
-                        std::to_string(row.number) + " of the source.", error.hint());
-        }
+        });
         const Outcome of_image_alone = judge(of_image, classes_, row.truth);
         image_->add(row.place, row.truth, of_image_alone);
         fused_->add(row.place, row.truth, row.located ? judge(fused.data(), classes_, row.truth) : of_image_alone);

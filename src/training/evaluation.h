@@ -30,7 +30,7 @@ public:
     // Error(invalid_parameter) if inputs or options are of no use.
     Evaluation(const Model &model, const EvaluationOptions &options, const EvaluationInputs &inputs, const Check &check);
 
-    // Throws Error(invalid_data) for image probabilities that are all 0, which names the row.
+    // Throws Error(invalid_data), which names the row, for image probabilities that are all 0 and for features that are too large.
     void add(const EvaluationRow &row);
 
     // A place of the gallery, if there is one of its own.

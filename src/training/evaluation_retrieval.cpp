@@ -119,6 +119,7 @@ void Retrieval::add_image(const double *lonlat, float date, const float *feature
         std::copy_n(features, width_, vector);
     else
         model_.embed_image(features, 1, vector);
+    require_finite_answer(vector, width_);
     scale_to_unit(vector, width_);
 }
 

@@ -15,7 +15,8 @@ SELECT n AS id, CASE WHEN n <> 700 THEN 1 ELSE 0 END AS one, geom AS good,
        ST_SetSRID(ST_MakePoint(0, CASE WHEN n <> 700 THEN 0 ELSE float8 'Infinity' END), 3857) AS infinite,
        CASE WHEN n <> 700 THEN ST_AsText(geom) ELSE 'POINT(1' END AS wkt,
        features AS good_features, CASE WHEN n <> 700 THEN features ELSE features[1:7] END AS short_features,
-       CASE WHEN n <> 700 THEN features ELSE features[1:7] || 'NaN'::real END AS nan_features, CASE WHEN n <> 700 THEN label ELSE 'nowhere' END AS label,
+       CASE WHEN n <> 700 THEN features ELSE features[1:7] || 'NaN'::real END AS nan_features,
+       CASE WHEN n <> 700 THEN features ELSE array_fill(3.4e38::real, ARRAY[8]) END AS huge_features, CASE WHEN n <> 700 THEN label ELSE 'nowhere' END AS label,
        CASE WHEN n <> 700 THEN 'both' ELSE 'nobody' END AS model, CASE WHEN n <> 700 THEN 'both' ELSE 'supervised' END AS no_images,
        CASE WHEN n <> 700 THEN 'both' ELSE 'pretrained' END AS no_classes, CASE WHEN n <> 700 THEN observed_at ELSE 'infinity' END AS observed_at
 FROM generate_series(1, 2000) n, place WHERE place.id = 1 + n % 1200 ORDER BY n;
@@ -28,6 +29,7 @@ INSERT INTO failure VALUES
     ('csp_embed(geom)', '42809'), ('csp_embed(no_srid)', '22023'), ('csp_embed(far)', '22003'), ('csp_embed(unknown_srid)', '22023'),
     ('csp_embed(infinite)', '22003'), ('csp_embed(ST_GeomFromText(wkt, 4326))', 'XX000'), ('csp_embed(ST_Translate(good, 1 / one, 0))', '22012'),
     ('csp_embed(geom::spot)', '23514'), ('csp_embed(good, model)', '42704'), ('csp_embed_image(short_features)', '22000'), ('csp_similarity(good, nan_features)', '22000'),
+    ('csp_embed_image(huge_features)', '22000'), ('csp_similarity(good, huge_features)', '22000'),
     ('csp_similarity(good, good_features, no_images)', '55000'), ('csp_probabilities(good, no_classes)', '55000'),
     ('csp_probability(good, label)', '42704'), ('csp_embed(good, observed_at, ''batch dated'')', '22008'),
     ('(csp_embed(good))[1 / one:2]', '22012');

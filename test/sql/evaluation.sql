@@ -191,6 +191,14 @@ SELECT * FROM csp_evaluate('bands', $$SELECT geom, label, '{1,0}'::real[] AS p F
 \echo :SQLSTATE
 SELECT * FROM csp_evaluate('bands', $$SELECT geom, label, '{0,0,0}'::real[] AS p FROM places$$, label => 'label', image_probabilities => 'p');
 \echo :SQLSTATE
+-- the row, which a batch reaches later
+SELECT * FROM csp_evaluate('bands', $$SELECT p.geom, p.label, CASE WHEN n = 5 THEN '{0,0,0}' ELSE '{1,0,0}' END::real[] AS p
+                           FROM places p, generate_series(1, 20) n WHERE p.id < 200 ORDER BY n = 5 DESC$$, label => 'label', image_probabilities => 'p');
+SELECT * FROM csp_evaluate('both', $$SELECT geom, array_fill(3.4e38::real, ARRAY[8]) AS features FROM places$$, features => 'features');
+SELECT * FROM csp_evaluate('both', 'places', features => 'features', options => '{"gallery": "SELECT 1 AS a"}');
+\echo :SQLSTATE
+SELECT * FROM csp_evaluate('both', 'places', features => 'features', options => '{"gallery": "SELECT geom, geom AS other FROM places"}');
+\echo :SQLSTATE
 SELECT csp_spatial_block(geom, 0) FROM rome;
 \echo :SQLSTATE
 SELECT csp_spatial_block(geom, 'NaN') FROM rome;

@@ -34,6 +34,7 @@ SELECT name, metrics ->> 'stage' AS stage, metrics ? 'fusion' AS measured, metri
        configuration -> 'prior_strength' AS strength, configuration -> 'fusion_temperature' AS temperature
 FROM csp.models WHERE name LIKE 'fusion%' AND name <> 'fusion' ORDER BY name;
 
+SELECT q AS card FROM jsonb_array_elements_text(csp_model_card('fusion dated') -> 'queries') q WHERE q ~ 'features';
 -- rows that it has not seen: both are better than each alone
 SELECT avg((place.label = p.label)::int) < 0.7 AS place, avg((image.label = p.label)::int) < 0.7 AS image, avg((fused.label = p.label)::int) > 0.9 AS fused
 FROM photo p, csp_classify(geom, 1, 'fusion') place, csp_classify(NULL::geometry, features, 1, 'fusion') image,
@@ -94,6 +95,9 @@ SELECT id, CASE id % 4 WHEN 0 THEN NULL WHEN 1 THEN 'SRID=4326;POINT EMPTY'::geo
        CASE id % 7 WHEN 0 THEN NULL WHEN 1 THEN 'fusion images' ELSE 'fusion' END AS model, CASE WHEN id % 5 > 0 THEN observed_at END AS observed_at,
        CASE WHEN id % 11 > 0 THEN id % 3 + 1 END AS k
 FROM photo;
+CREATE TABLE huge AS
+SELECT n AS id, geom, CASE WHEN n = 21 THEN array_fill(3.4e38::real, ARRAY[6]) ELSE features END AS f
+FROM (SELECT row_number() OVER (ORDER BY id) AS n, * FROM photo) p ORDER BY n;
 CREATE FUNCTION answers(query text, batch boolean) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE answer text;
 BEGIN
@@ -129,6 +133,14 @@ $$SELECT id, c.* FROM hole, csp_classify(geom, features, k, observed_at, 'fusion
 $$SELECT id, csp_classify(geom, features, k, 'fusion') FROM hole$$,
 $$SELECT id, (SELECT label FROM csp_classify(h.geom, h.features, 1, 'fusion')) FROM hole h$$,
 $$SELECT count(*) FROM hole WHERE (csp_fused_probabilities(geom, features, 'fusion'))[1] > 0.5$$,
+-- features whose scores overflow, not asked for and asked for
+$$SELECT id, csp_image_probabilities(f, 'fusion') FROM huge LIMIT 20$$,
+$$SELECT id, csp_image_probabilities(f, 'fusion') FROM huge LIMIT 21$$,
+$$SELECT id, csp_fused_probabilities(geom, f, 'fusion') FROM huge LIMIT 20$$,
+$$SELECT id, csp_fused_probabilities(geom, f, 'fusion') FROM huge LIMIT 21$$,
+$$SELECT id, csp_fused_probabilities(NULL::geometry, f, 'fusion') FROM huge LIMIT 21$$,
+$$SELECT id, c.* FROM huge, csp_classify(geom, f, 1, 'fusion') c LIMIT 20$$,
+$$SELECT id, c.* FROM huge, csp_classify(geom, f, 1, 'fusion') c LIMIT 21$$,
 -- errors
 $$SELECT id, csp_fused_probabilities(geom, features, 'fusion plain') FROM hole$$,
 $$SELECT id, csp_image_probabilities(features, 'fusion plain') FROM hole$$,
@@ -150,6 +162,7 @@ SELECT csp_image_probabilities('{1,2,3,4,5,NaN}', 'fusion');
 SELECT csp_image_probabilities(features, 'fusion plain') FROM one;
 SELECT csp_similarity(geom, features, 'fusion images') FROM one;
 SELECT csp_embed_image(features, 'fusion images') FROM one;
+SELECT csp_image_probabilities(array_fill(3.4e38::real, ARRAY[6]), 'fusion');
 SELECT csp_fuse('{0.5,0.5}', '{0.5,0.25,0.25}', 1);
 SELECT csp_fuse('{0.5,0.5}', '{0.5,0.5}', -1);
 SELECT csp_fuse('{0,0}', '{0.5,0.5}', 0.5);
