@@ -46,12 +46,13 @@ std::string quoted(const std::string &name) {
 
 // ---- owners ----------------------------------------------------------------------------------------------------------
 
-Oid relation_of_owner(Oid role) {
+// The first; or the one after it, which REASSIGN OWNED has brought.
+Oid relation_of_owner(Oid role, int64 number = 0) {
     SpiRows rows = spi_execute(
         "SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_am a ON a.oid OPERATOR(pg_catalog.=) c.relam "
         "WHERE c.relnamespace OPERATOR(pg_catalog.=) 'csp'::pg_catalog.regnamespace AND c.relkind OPERATOR(pg_catalog.=) 'm' "
-        "AND c.relowner OPERATOR(pg_catalog.=) $1 AND a.amname OPERATOR(pg_catalog.=) $2::pg_catalog.name ORDER BY c.oid LIMIT 1",
-        SpiArguments().add(OIDOID, ObjectIdGetDatum(role)).add(access_method));
+        "AND c.relowner OPERATOR(pg_catalog.=) $1 AND a.amname OPERATOR(pg_catalog.=) $2::pg_catalog.name ORDER BY c.oid OFFSET $3 LIMIT 1",
+        SpiArguments().add(OIDOID, ObjectIdGetDatum(role)).add(access_method).add(number));
     bool is_null;
     return rows.count() == 0 ? InvalidOid : DatumGetObjectId(rows.datum(0, 1, is_null));
 }
@@ -173,12 +174,18 @@ void hold_owner(Oid role) {
 
 void release_owner(Oid role) {
     // Under a snapshot of the transaction's own nobody can tell what others have written meanwhile.
-    if (!can_be_dropped(role) || IsolationUsesXactSnapshot() || owns_something(role))
+    if (IsolationUsesXactSnapshot())
         return;
-    while (Oid relation = relation_of_owner(role)) {
-        // Where another holds it, he has something.
-        if (!server_call([=] { return ConditionalLockRelationOid(relation, AccessExclusiveLock); }) || owns_something(role))
+    // How many are to stay: of one that is not dropped none, though REASSIGN OWNED brings them to it too.
+    const auto needed = [role] { return int64(can_be_dropped(role) && owns_something(role)); };
+    int64 kept = needed();
+    while (Oid relation = relation_of_owner(role, kept)) {
+        // Where another holds it, he has something. Meanwhile others may have come to own something, or the first have gone.
+        if (!server_call([=] { return ConditionalLockRelationOid(relation, AccessExclusiveLock); }))
             return;
+        kept = needed();
+        if (relation_of_owner(role, kept) != relation)
+            continue;
         const char *name = server_call([=] { return get_rel_name(relation); });
         if (name == nullptr)
             return;

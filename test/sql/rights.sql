@@ -177,6 +177,31 @@ DROP ROLE csp_test_user;                                            -- has USAGE
 DROP OWNED BY csp_test_user;
 SELECT name, owner, granted_to FROM csp.models WHERE name = 'theirs';
 DROP ROLE csp_test_user;
+-- what stands for the models of those that went does not pile up
+GRANT EXECUTE ON FUNCTION csp_import TO csp_test_heir;
+CREATE ROLE csp_test_first;
+CREATE ROLE csp_test_second;
+GRANT EXECUTE ON FUNCTION csp_import TO csp_test_first, csp_test_second;
+CREATE VIEW standing AS
+SELECT relowner, count(*) FROM pg_class JOIN pg_am a ON a.oid = relam WHERE a.amname = 'csp_owned' GROUP BY 1;
+SET ROLE csp_test_first;
+SELECT csp_import('of the first', :'file') > 0 AS imported;
+SET ROLE csp_test_second;
+SELECT csp_import('of the second', :'file') > 0 AS imported;
+RESET ROLE;
+REASSIGN OWNED BY csp_test_first, csp_test_second TO csp_test_heir;
+SELECT csp_drop_model('of the first');
+SELECT relowner::regrole, count FROM standing WHERE relowner = 'csp_test_heir'::regrole;
+SET ROLE csp_test_first;
+SELECT csp_import('of the first', :'file') > 0 AS imported;
+RESET ROLE;
+REASSIGN OWNED BY csp_test_first TO CURRENT_USER;
+SELECT csp_drop_model('of the first'), csp_drop_model('of the second');
+SELECT count(*) FROM standing WHERE relowner = current_user::regrole AND (count > 1 OR relowner < 16384);
+DROP VIEW standing;
+DROP OWNED BY csp_test_first, csp_test_second;
+DROP ROLE csp_test_first, csp_test_second;
+REVOKE ALL ON FUNCTION csp_import FROM csp_test_heir;
 -- what others depend on
 CREATE VIEW of_theirs AS SELECT csp_embed(:place, 'theirs') AS e;
 DROP OWNED BY csp_test_heir;
