@@ -6,12 +6,12 @@
 CREATE FUNCTION csp_image_probabilities(features real[]) RETURNS real[]
     LANGUAGE C STABLE STRICT PARALLEL SAFE COST 600 SUPPORT csp.planner_support AS 'MODULE_PATHNAME', 'csp_image_probabilities';
 COMMENT ON FUNCTION csp_image_probabilities(real[]) IS
-    'probability P(y | I) of every class of an image by the model''s image classifier, in the order of csp.classes, adding up to 1; errors for another number of features, several dimensions, NULL elements, NaN, infinity, and a model without an image classifier';
+    'probability P(y | I) of every class of an image by the model''s image classifier, in the order of csp.classes, adding up to 1; errors for another number of features, several dimensions, NULL elements, NaN, infinity, numbers so large that the scores overflow, and a model without an image classifier';
 
 CREATE FUNCTION csp_image_probabilities(features real[], model text) RETURNS real[]
     LANGUAGE C STABLE STRICT PARALLEL SAFE COST 600 SUPPORT csp.planner_support AS 'MODULE_PATHNAME', 'csp_image_probabilities';
 COMMENT ON FUNCTION csp_image_probabilities(real[], text) IS
-    'probability P(y | I) of every class of an image by the model''s image classifier, in the order of csp.classes, adding up to 1; errors for another number of features, several dimensions, NULL elements, NaN, infinity, and a model without an image classifier';
+    'probability P(y | I) of every class of an image by the model''s image classifier, in the order of csp.classes, adding up to 1; errors for another number of features, several dimensions, NULL elements, NaN, infinity, numbers so large that the scores overflow, and a model without an image classifier';
 
 CREATE FUNCTION csp_fused_probabilities(location geometry, features real[]) RETURNS real[]
     LANGUAGE C STABLE PARALLEL SAFE COST 1200 SUPPORT csp.planner_support AS 'MODULE_PATHNAME', 'csp_fused_probabilities';
