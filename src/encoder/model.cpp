@@ -88,11 +88,23 @@ std::optional<Linear> make_linear(const Kernels &kernels, const TensorMap &tenso
     return Linear(kernels, divided(weight, temperature, name), offsets ? &scaled_offsets : nullptr);
 }
 
+// In float64 no square of a float is lost to overflow or underflow.
+double precise_dot(const float *a, const float *b, std::size_t n) {
+    double sum = 0;
+    for (std::size_t i = 0; i < n; ++i)
+        sum += static_cast<double>(a[i]) * b[i];
+    return sum;
+}
+
+// A sum of squares in float32 that tells enough: not for NaN either.
+bool is_ordinary(float squares) { return squares > 1e-25f && squares <= std::numeric_limits<float>::max(); }
+
 float cosine_of(const Kernels &kernels, const float *a, const float *b, std::size_t n) {
-    const double lengths = std::sqrt(static_cast<double>(kernels.dot(a, a, n)) * kernels.dot(b, b, n));
-    if (std::isinf(lengths))
-        return std::numeric_limits<float>::quiet_NaN();
-    return lengths > 0 ? static_cast<float>(kernels.dot(a, b, n) / lengths) : 0.0f;
+    const float a_squares = kernels.dot(a, a, n), b_squares = kernels.dot(b, b, n);
+    if (is_ordinary(a_squares) && is_ordinary(b_squares))
+        return static_cast<float>(kernels.dot(a, b, n) / std::sqrt(static_cast<double>(a_squares) * b_squares));
+    const double lengths = std::sqrt(precise_dot(a, a, n)) * std::sqrt(precise_dot(b, b, n));
+    return lengths == 0 ? 0.0f : static_cast<float>(precise_dot(a, b, n) / lengths);
 }
 
 ModelConfig validated(ModelConfig config) {

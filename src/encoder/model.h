@@ -117,7 +117,7 @@ ModelContents read_model(ModelFile file);
 // The bytes of a model file for Model::from_file: weights, configuration and labels.
 std::string write_model(const ModelConfig &config, const std::vector<std::string> &labels, const TensorMap &tensors);
 
-// Cosine of two vectors; 0 if either is zero.
+// Cosine of two vectors; 0 if either is zero, NaN if an element of one is not finite.
 float cosine(const float *a, const float *b, std::size_t n);
 
 // The instruction set that the kernels run on here: "AVX-512", "AVX2" or "baseline".

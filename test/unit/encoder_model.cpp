@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "../../src/encoder/location_encoder.h"
@@ -275,6 +276,17 @@ TEST(Cosine, OfVectors) {
     EXPECT_EQ(csp::cosine(a, zero, 3), 0);
     EXPECT_EQ(csp::cosine(zero, zero, 3), 0);
     EXPECT_EQ(csp::cosine(a, b, 0), 0);
+    // no square of a float is lost
+    for (const float scale : {1e-44f, 1e-30f, 3e-23f, 1e-12f, 1e12f, 1e25f, 1e37f}) {
+        const float scaled[] = {scale, 0, scale}, other[] = {scale, scale, 0}, direction[] = {1, 0, 1};
+        EXPECT_NEAR(csp::cosine(scaled, other, 3), 0.5, 1e-7) << scale;
+        EXPECT_NEAR(csp::cosine(scaled, a, 3), csp::cosine(direction, a, 3), 1e-7) << scale;
+    }
+    const float infinite[] = {std::numeric_limits<float>::infinity(), 0, 0}, nan[] = {std::numeric_limits<float>::quiet_NaN(), 0, 0};
+    for (const float *other : {a, zero, infinite, nan}) {
+        EXPECT_TRUE(std::isnan(csp::cosine(infinite, other, 3)));
+        EXPECT_TRUE(std::isnan(csp::cosine(other, nan, 3)));
+    }
 }
 
 TEST(KernelInstructionSet, IsATableOfThisMachine) {
