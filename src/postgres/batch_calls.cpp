@@ -413,8 +413,7 @@ void BatchCall::fuse_group(const BatchGroup &group, Operands &operands, bool pla
 }
 
 // The images of some rows, by their probabilities or by their features, with the places that the arrays hold.
-void BatchCall::fuse_rows(const Model &model, Operands &operands, std::size_t first, std::size_t rows,
-                          bool places) {
+void BatchCall::fuse_rows(const Model &model, Operands &operands, std::size_t first, std::size_t rows, bool places) {
     const ModelConfig &config = model.config();
     const auto classes = static_cast<std::size_t>(config.class_count);
     const auto begin = operands.has_image.begin() + static_cast<std::ptrdiff_t>(first);
@@ -440,8 +439,7 @@ void BatchCall::fuse_rows(const Model &model, Operands &operands, std::size_t fi
             mark(operands.rows[first + i]);
             continue;
         }
-        fuse_known(of_image, places ? row : nullptr,
-                   pooling_of(config), classes, row);
+        fuse_known(of_image, places ? row : nullptr, pooling_of(config), classes, row);
     }
 }
 

@@ -289,7 +289,7 @@ INSERT INTO mine VALUES (1, 1);
 DROP TABLE mine;
 CREATE TEMPORARY TABLE mine (owner oid, granted_to oid[]);
 CREATE TRIGGER t AFTER INSERT ON mine FOR EACH ROW EXECUTE FUNCTION csp.roles_changed();
-INSERT INTO mine SELECT oid, ARRAY[oid] FROM pg_roles WHERE rolname = 'csp_test_trainer';
+INSERT INTO mine SELECT oid, ARRAY[oid] FROM pg_roles WHERE rolname = current_user;
 \echo :SQLSTATE
 SELECT * FROM csp.models_named('\x6100620080ff00'::bytea);
 \echo :SQLSTATE
