@@ -22,7 +22,8 @@ done
 [ -n "$python" ] || fail "no Python 3 with numpy, psycopg2 and sklearn (Debian: python3-numpy python3-psycopg2 python3-sklearn)"
 [ -e "$("$PG_CONFIG" --pkglibdir)/csp_train.so" ] || fail "csp_ext with training is not installed for $PG_CONFIG: make install"
 
-quick= parts="baselines main mixture objectives longer ablations random-objectives random-mixture defaults more"
+quick= parts="baselines main mixture supervised-mixture objectives longer ablations random-objectives random-mixture defaults more
+       random-ablations train-ablations"
 if [ "${1:-}" = quick ]; then
     shift
     quick=quick parts="baselines main"

@@ -202,7 +202,7 @@ TrainingRows read_training_rows(const TrainingQuery &query, const TrainingOption
     Reader reader(query, options, memory_limit);
     with_spi([&] { read_all(query, reader); });
     TrainingRows rows = reader.finish();
-    rows.validation = draw_validation_rows(rows.lonlat, options);
+    rows.validation = draw_validation_rows(rows.lonlat, rows.classes, options);
     return rows;
 }
 
