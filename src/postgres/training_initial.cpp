@@ -12,9 +12,12 @@ namespace csp::server {
 
 namespace {
 
+// Building the model checks every tensor against the configuration.
 ModelContents read_version(int64 version) {
     const std::string bytes = read_weights(version);
-    return read_model(read_safetensors(bytes.data(), bytes.size()));
+    ModelContents contents = read_model(read_safetensors(bytes.data(), bytes.size()));
+    Model(contents.config, contents.labels, contents.tensors);
+    return contents;
 }
 
 // What it is called for as long as it exists and is not renamed, whatever is deployed.
