@@ -80,7 +80,7 @@ POSTGRES_OBJS := $(call objects,src/postgres/*.cpp)
 # What csp_ext.so knows of training, free of LibTorch: the table of options, the store of features, what there is to compute
 # on, and evaluation.
 OPTIONS_OBJS := $(call objects,$(addprefix src/training/,options*.cpp feature_*.cpp checksum.cpp fitting_batch.cpp hardware.cpp \
-	cuda_driver.cpp evaluation*.cpp random.cpp))
+	cuda_driver.cpp evaluation*.cpp random.cpp spatial_blocks.cpp validation_rows.cpp initial_model.cpp))
 TORCH_OBJS := $(filter-out $(OPTIONS_OBJS),$(TRAINING_OBJS))
 ENCODER_TEST_OBJS := $(call objects,test/unit/encoder*.cpp)
 TRAINING_TEST_OBJS := $(call objects,test/unit/training*.cpp test/unit/host_device.cpp)
@@ -106,7 +106,7 @@ EXTRA_CLEAN = build csp_train.so $(wildcard src/*/*.o src/*/*.d bench/*.o bench/
 # In this order: each builds on the models and tables of those before.
 REGRESS = extension training_data train queries retrieval grids tiles files science train_errors privileges bulk batch \
 	batch_modify batch_errors batch_explain batch_more devices streaming tune registry rights layers raster joins \
-	fusion evaluation drop
+	fusion evaluation fine_tune drop
 REGRESS_OPTS = --inputdir=test
 ISOLATION_SPECS := $(sort $(wildcard test/isolation/specs/*.spec))
 ifneq ($(ISOLATION_SPECS),)

@@ -64,20 +64,24 @@ def tables(figures):
         place = [(f"CSP, {m}, pre-trained on {'all rows' if r == 'all' else 'the train rows'}", (split, r, m, "place"))
                  for r in dict.fromkeys((rows, "train")) for m in CSP]
         place += [(name, (split, "labels", m, "place")) for name, m in (("supervised only", "supervised"),
-                                                                        ("supervised only, longer", "supervised, longer"))]
+                                                                        ("supervised only, longer", "supervised, longer"),
+                                                                        ("supervised only, 4 encodings", "supervised, 4 encodings"))]
         table(f"{split} split, place alone", lines_of(figures, place + [(m, (split, "labels", m, "place")) for m in BASELINES]))
         both = [(f"image x CSP, {m}", (split, rows, m, "image+place")) for m in CSP]
-        both += [("image x supervised only", (split, "labels", "supervised", "image+place")),
-                 ("image alone", (split, "labels", "softmax", "image"))]
+        both += [(f"image x supervised only{more}", (split, "labels", f"supervised{more}", "image+place")) for more in ("", ", 4 encodings")]
+        both += [("image alone", (split, "labels", "softmax", "image"))]
         both += [(m, (split, "labels", m, "image+place")) for b in BASELINES for m in (f"image x {b}", b)]
         table(f"{split} split, place and image", lines_of(figures, both))
-    table("terms left out, block split, pre-trained on all rows, place alone",
-          lines_of(figures, [(m, ("block", "all", m, "place")) for m in ABLATIONS]))
+    for split, rows in (("block", "all"), ("block", "train"), ("random", "train")):
+        table(f"terms left out, {split} split, pre-trained on {'all rows' if rows == 'all' else 'the train rows'}, place alone",
+              lines_of(figures, [(m, (split, rows, m, "place")) for m in ABLATIONS]))
     for split, rows in (("block", "all"), ("random", "train")):
-        pair = {"supervised only": (split, "labels", "supervised", "place"), **{m: (split, rows, m, "place") for m in CSP[1:]}}
+        pair = {**{f"supervised only{more}": (split, "labels", f"supervised{more}", "place") for more in ("", ", 4 encodings")},
+                **{m: (split, rows, m, "place") for m in CSP}}
         table(f"{split} split, place alone: differences on the same draws",
               [(f"{a} less {b}", [spread(figures.differences(pair[a], pair[b], share), SIGNED) for share in SHARES])
-               for a, b in (("mc", "nce"), ("mc", "l2"), *((m, "supervised only") for m in CSP[1:]))])
+               for a, b in (("mc", "nce"), ("mc", "l2"), *((m, "supervised only") for m in CSP[1:]),
+                            ("mc, 4 encodings", "supervised only, 4 encodings"))])
     for method in CSP[:2]:
         for inputs, names in (("place", BASELINES), ("image+place", [f"image x {b}" for b in BASELINES] + ["forest", "boosting"])):
             key = "block", "all", method, inputs

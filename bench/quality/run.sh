@@ -3,7 +3,7 @@
 #
 #   bench/quality/run.sh            everything that results.csv does not have yet: hours on one core
 #   bench/quality/run.sh quick      one seed, the main cells, results in a temporary file: some minutes
-#   bench/quality/run.sh PART...    baselines, or parts of study.py (see there)
+#   bench/quality/run.sh PART...    baselines, calibration (figures of doc/fusion.md), or parts of study.py (see there)
 #
 # What results.csv has is not computed again: a study that was interrupted goes on.
 #
@@ -22,7 +22,8 @@ done
 [ -n "$python" ] || fail "no Python 3 with numpy, psycopg2 and sklearn (Debian: python3-numpy python3-psycopg2 python3-sklearn)"
 [ -e "$("$PG_CONFIG" --pkglibdir)/csp_train.so" ] || fail "csp_ext with training is not installed for $PG_CONFIG: make install"
 
-quick= parts="baselines main mixture objectives longer ablations random-objectives random-mixture defaults more"
+quick= parts="baselines main mixture supervised-mixture objectives longer ablations random-objectives random-mixture defaults more
+       random-ablations train-ablations calibration"
 if [ "${1:-}" = quick ]; then
     shift
     quick=quick parts="baselines main"
@@ -43,6 +44,10 @@ SQL
 case " $parts " in *" baselines "*) only= ;; *) only=image ;; esac
 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 "$python" bench/quality/baselines.py $quick $only
 for part in $parts; do
-    [ "$part" = baselines ] || "$python" bench/quality/study.py $quick "$part"
+    case $part in
+        baselines) ;;
+        calibration) psql -Xq -f bench/quality/calibration.sql ;;
+        *) "$python" bench/quality/study.py $quick "$part" ;;
+    esac
 done
 "$python" bench/quality/report.py $quick

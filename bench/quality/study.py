@@ -30,7 +30,9 @@ OBJECTIVES = {
 # Means of the probabilities of several models, as a forest is a mean of trees: of one position encoding each.
 # The options as they are by default, and with a shorter second stage; both at 10 % of labels alone.
 DEFAULTS = {"mc, defaults": {}, "mc, shorter second stage": {"min_steps": 200, "fine_tune_batch_size": 64}}
-MIXTURES = {"mc, 4 encodings": [{}] + [{"position_encoding": name} for name in ("sphereC+", "sphereM+", "spherical_harmonics")]}
+# Of models that were not pre-trained too: what is owed to the mean alone.
+ENCODINGS = [{}] + [{"position_encoding": name} for name in ("sphereC+", "sphereM+", "spherical_harmonics")]
+MIXTURES = {f"{method}, 4 encodings": ENCODINGS for method in ("mc", "supervised")}
 NAMES = {"mc": "mc", "nce": "nce", "l2": "l2_regression"}
 
 
@@ -45,9 +47,9 @@ def options_of(method, seed):
     return options
 
 
-def member_options(own, seed):
+def member_options(method, own, seed):
     """Another encoding brings radii of its own."""
-    options = options_of("mc", seed)
+    options = options_of(method.split(", ")[0], seed)
     if "position_encoding" in own:
         del options["min_radius"]
     return {**options, **own}
@@ -92,8 +94,8 @@ class Study:
         return self.place_probabilities(), options
 
     def mean_of_members(self, split, rows, method, share, seed):
-        members = [self.trained(split, rows, method, share, seed, member_options(options, 100 * seed + number))[0]
-                   for number, options in enumerate(MIXTURES[method], 1)]
+        members = [self.trained(split, rows, method, share, seed, member_options(method, own, 100 * seed + number))[0]
+                   for number, own in enumerate(MIXTURES[method], 1)]
         return np.mean(members, axis=0)
 
     def place_probabilities(self):
@@ -123,11 +125,14 @@ PARTS = {
     "main": [("block", "all", "mc"), ("block", "labels", "supervised"), ("block", "train", "mc"),
              ("random", "train", "mc"), ("random", "labels", "supervised")],
     "mixture": [("block", "all", "mc, 4 encodings")],
+    "supervised-mixture": [(split, "labels", "supervised, 4 encodings") for split in ("block", "random")],
     "longer": [(split, "labels", "supervised, longer") for split in ("block", "random")],
     "random-objectives": [("random", "train", method) for method in ("nce", "l2")],
     "random-mixture": [("random", "train", "mc, 4 encodings")],
     "objectives": [("block", "all", method) for method in ("nce", "l2")],
-    "ablations": [("block", "all", method) for method in OBJECTIVES if " - " in method],
+    **{name: [(split, rows, method) for method in OBJECTIVES if " - " in method]
+       for name, split, rows in (("ablations", "block", "all"), ("train-ablations", "block", "train"),
+                                 ("random-ablations", "random", "train"))},
     "defaults": [(split, rows, method) for split, rows in (("block", "all"), ("random", "train")) for method in DEFAULTS],
     "more": [("block", "train", method) for method in ("nce", "l2")],
 }

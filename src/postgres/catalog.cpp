@@ -110,15 +110,15 @@ Lookup lookup_of(const std::string &model) {
     if (model.empty())
         return {DEPLOYED_VERSIONS "LIMIT 2", {}};
 
-    auto at = model.rfind('@');
+    const ModelReference reference = parse_model(model);
     Lookup lookup;
-    lookup.arguments.add(model.substr(0, at));
-    if (at == std::string::npos) {
+    lookup.arguments.add(reference.name);
+    if (!reference.version) {
         lookup.sql = DEPLOYED_VERSIONS "WHERE m.name OPERATOR(pg_catalog.=) $1";
     } else {
         lookup.sql = "SELECT v.id, v.created FROM csp.model_version v WHERE v.model OPERATOR(pg_catalog.=) $1 "
                      "AND v.version::pg_catalog.text OPERATOR(pg_catalog.=) $2";
-        lookup.arguments.add(model.substr(at + 1));
+        lookup.arguments.add(*reference.version);
     }
     return lookup;
 }
@@ -251,6 +251,13 @@ Oid model_table_oid() {
                            "Run CREATE EXTENSION csp_ext CASCADE in this database.");
     }
     return model_table;
+}
+
+ModelReference parse_model(const std::string &text) {
+    const auto at = text.rfind('@');
+    if (at == std::string::npos)
+        return {text, std::nullopt};
+    return {text.substr(0, at), text.substr(at + 1)};
 }
 
 uint64 catalog_generation() { return generation; }

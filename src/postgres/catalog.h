@@ -22,6 +22,13 @@ void note_model_setting();
 // Registers the callbacks that move the generation on. Once, from _PG_init.
 void register_catalog_callbacks();
 
+// A model as it is named: name or name@version.
+struct ModelReference {
+    std::string name;
+    std::optional<std::string> version;  // its number
+};
+ModelReference parse_model(const std::string &text);
+
 // The id of the version that `model` means to the current user under the active snapshot:
 // a name (its deployed version) or name@version; null: the setting csp.model, else the only
 // model that the user can see.

@@ -3,7 +3,7 @@
 #include "guard.h"
 #include "text_argument.h"
 
-#include "../training/evaluation_blocks.h"
+#include "../training/spatial_blocks.h"
 
 using namespace csp;
 using namespace csp::server;

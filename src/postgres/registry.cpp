@@ -181,13 +181,6 @@ auto registry_call(const char *function, Body &&body) -> decltype(body()) {
 
 // ---- what others share ---------------------------------------------------------------------
 
-ModelReference parse_model(const std::string &text) {
-    const auto at = text.rfind('@');
-    if (at == std::string::npos)
-        return {text, std::nullopt};
-    return {text.substr(0, at), text.substr(at + 1)};
-}
-
 int64 lock_own_model(const std::string &name) {
     require_visible_own_model(name);
     const LockedModel locked = lock_model(name);

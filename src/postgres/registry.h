@@ -4,14 +4,9 @@
 
 #include "pg.h"
 
-namespace csp::server {
+#include "catalog.h"
 
-// A model as its owner names it: name or name@version.
-struct ModelReference {
-    std::string name;
-    std::optional<std::string> version;  // its number
-};
-ModelReference parse_model(const std::string &text);
+namespace csp::server {
 
 // Locks a model for a change that only its owner may make, and returns the id of its deployed version; 0: it has none.
 // Throws SqlError(undefined_object) for one that the current user cannot see, SqlError(insufficient_privilege) unless he is

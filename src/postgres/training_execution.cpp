@@ -6,11 +6,13 @@
 #include "process_memory.h"
 #include "training_checkpoint.h"
 #include "training_crew.h"
+#include "training_initial.h"
 #include "training_library.h"
 #include "training_settings.h"
 #include "worker_transactions.h"
 
 #include "../training/hardware.h"
+#include "../training/initial_model.h"
 
 extern "C" {
 #include "utils/guc.h"
@@ -48,14 +50,26 @@ private:
         const RunRequest &request = stored_.request;
         in_transaction([&] {
             const int level = NewGUCNestLevel();  // what functions of the source set ends with the reading
+            if (!request.options.from_model.empty())
+                initial_model_ = read_initial_model(request.options.from_model);
             rows_ = read_training_rows(request.query, request.options, limit);
             server_call([level] { AtEOXact_GUC(false, level); });
         });
         require_rows();
         data_ = rows_.data(request.query);
+        begin_with_initial_model();
         data_.keep_position_features = rows_.estimate(request.options, true) <= limit;
         int64_t estimate = rows_.estimate(request.options, data_.keep_position_features);
         write_transaction([&] { record_rows(run_, rows_, estimate); });
+    }
+
+    // It had to wait for the rows, which tell the labels that the class head is to have.
+    void begin_with_initial_model() {
+        if (!initial_model_)
+            return;
+        initial_ = initial_tensors(std::move(*initial_model_), stored_.request.options, data_);
+        initial_model_.reset();
+        data_.initial = &initial_;
     }
 
     void require_rows() const {
@@ -240,6 +254,8 @@ private:
     int64 run_;
     StoredRun stored_;
     TrainingRows rows_;
+    std::optional<ModelContents> initial_model_;  // that the run goes on from, until the rows have been read
+    TensorMap initial_;                           // of it, made to fit the run
     TrainingData data_;
     TrainedVersion trained_;
     std::vector<EpochMetrics> pending_metrics_;

@@ -2,6 +2,7 @@
 #include "options_argument.h"
 #include "procedure_result.h"
 #include "spi.h"
+#include "training_initial.h"
 #include "training_launch.h"
 #include "training_request.h"
 
@@ -16,7 +17,7 @@ int64 train(FunctionCallInfo fcinfo) {
     require_session_that_can_train(fcinfo, "csp_train");
     require_login(GetUserId());
     RunRequest request = request_from_arguments(fcinfo);
-    set_options(request.options, options_argument(fcinfo, arg_options));
+    set_options(request.options, complete_options(options_argument(fcinfo, arg_options)));
     validate(request.options);
     require_usable_device(request.options);
     bool wait = PG_ARGISNULL(arg_wait) || PG_GETARG_BOOL(arg_wait);

@@ -9,6 +9,8 @@
 #include "geometry.h"
 #include "spi.h"
 
+#include "../training/validation_rows.h"
+
 #include <algorithm>
 
 namespace csp::server {
@@ -185,26 +187,6 @@ private:
     Index user_index_;
 };
 
-// A number in [0, 1) from a place and a seed (finalizer of splitmix64).
-double place_hash(const double *lonlat, int64_t seed) {
-    uint64_t bits[2];
-    std::memcpy(bits, lonlat, sizeof(bits));
-    uint64_t hash = uint64_t(seed) * 0x9e3779b97f4a7c15u;
-    for (uint64_t part : bits) {
-        hash += part + 0x9e3779b97f4a7c15u;
-        hash = (hash ^ (hash >> 30)) * 0xbf58476d1ce4e5b9u;
-        hash = (hash ^ (hash >> 27)) * 0x94d049bb133111ebu;
-        hash ^= hash >> 31;
-    }
-    return double(hash >> 11) * 0x1p-53;
-}
-
-void draw_validation(TrainingRows &rows, const TrainingOptions &options) {
-    rows.validation.resize(rows.classes.size());
-    for (std::size_t i = 0; i < rows.validation.size(); ++i)
-        rows.validation[i] = place_hash(&rows.lonlat[2 * i], options.seed) < options.validation_fraction;
-}
-
 void read_all(const TrainingQuery &query, Reader &reader) {
     spi_scan(
         query.sql, rows_per_fetch, [&](HeapTuple tuple, TupleDesc descriptor) { reader.add(tuple, descriptor); },
@@ -220,7 +202,7 @@ TrainingRows read_training_rows(const TrainingQuery &query, const TrainingOption
     Reader reader(query, options, memory_limit);
     with_spi([&] { read_all(query, reader); });
     TrainingRows rows = reader.finish();
-    draw_validation(rows, options);
+    rows.validation = draw_validation_rows(rows.lonlat, rows.classes, options);
     return rows;
 }
 

@@ -39,8 +39,7 @@ struct TrainingRows {
 
 // Executes the query as the current user under the active snapshot. memory_limit in bytes: features stay in memory as long as
 // the whole run fits.
-// Rows held out for validation are drawn by place and seed, so that rows of one place stay
-// together and the same data gives the same split in whatever order it is read.
+// See draw_validation_rows for those held out.
 //
 // Errors: invalid_data for features that are not finite, too large for their storage or of unequal length, those of
 // location_from_datum, all with the row; out_of_memory where a run of the rows so far would not fit, wherever features are; those of

@@ -3,6 +3,7 @@
 #include "procedure_result.h"
 #include "spi.h"
 #include "text_argument.h"
+#include "training_initial.h"
 #include "training_launch.h"
 #include "training_request.h"
 #include "training_settings.h"
@@ -73,16 +74,13 @@ struct Tuning {
 
 // The options of all trials, to which csp.device belongs where neither they nor the search say where to compute.
 void set_fixed_options(FunctionCallInfo fcinfo, Tuning &tuning) {
-    tuning.fixed = options_argument(fcinfo, arg_options);
-    tuning.request.options = PG_ARGISNULL(arg_options) ? "{}" : json_argument(fcinfo, arg_options);
+    tuning.fixed = complete_options(options_argument(fcinfo, arg_options));
     const auto is_device = [](const auto &option) { return option.name == "device"; };
     const bool says_device = std::any_of(tuning.fixed.begin(), tuning.fixed.end(), is_device) ||
                              std::any_of(tuning.space.begin(), tuning.space.end(), is_device);
-    if (!says_device) {
-        const std::string device = csp_device;
-        tuning.request.options = "{\"device\": \"" + device + "\"" + (tuning.fixed.empty() ? "}" : ", " + tuning.request.options.substr(1));
-        tuning.fixed.push_back({"device", OptionKind::text, device});
-    }
+    if (!says_device)
+        tuning.fixed.push_back({"device", OptionKind::text, csp_device});
+    tuning.request.options = trial_json(tuning.fixed);
     set_options(tuning.request.run.options, tuning.fixed);
     require_usable_device(tuning.request.run.options);
 }

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "evaluation_blocks.h"
+#include "spatial_blocks.h"
 #include "options.h"
 
 namespace csp {

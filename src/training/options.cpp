@@ -262,6 +262,11 @@ const Table &table() {
         {"fusion_temperature", "", NumberField{FIELD(double, model.fusion_temperature), 0.01, 100},
          "root of the product of both: above 1 where image and place say the same; calibration fits it with prior_strength"},
         // Both stages.
+        {"from_model", "",
+         WordField{[] { return std::string("a model: name, or name@version"); }, [](const Options &o) { return o.from_model; },
+                   [](Options &o, const std::string &w) { o.from_model = w; }},
+         "model that the run goes on from: its architecture, its weights, and of its classes those that the source has; "
+         "empty: the run starts anew"},
         {"batch_size", "batch_size", IntegerField{FIELD(int, batch_size), 2, 65536}, "rows a batch of pre-training"},
         {"max_rows_per_class", "max_num_exs_per_class", IntegerField{FIELD(int, max_rows_per_class), 0, 1000000000},
          "rows of a class that an epoch sees at most, drawn anew each epoch; 0: all"},
@@ -284,6 +289,14 @@ const Table &table() {
         {"weight_decay", "weight_decay", NumberField{FIELD(double, weight_decay), 0, 10}, "L2 penalty of all weights"},
         {"validation_fraction", "", NumberField{FIELD(double, validation_fraction), 0, 0.9},
          "share of the rows held out to validate"},
+        {"validation_block_size", "", NumberField{FIELD(double, validation_block_size), 0, 20000},
+         "size of spatial blocks that are held out as a whole, so that no row to validate on has neighbours among those "
+         "trained on: degrees of squares, km between the centres of hexagons; 0: single places are held out"},
+        {"validation_block_shape", "",
+         WordField{[] { return std::string("square, hexagon"); },
+                   [](const Options &o) { return std::string(to_string(o.validation_block_shape)); },
+                   [](Options &o, const std::string &w) { o.validation_block_shape = block_shape_from_string(w); }},
+         "shape of the spatial blocks that are held out"},
         {"patience", "", IntegerField{FIELD(int, patience), 0, 1000000},
          "a stage ends after so many epochs without a lower validation loss; 0: it runs all its epochs"},
         {"keep_best", "", BooleanField{FIELD(bool, keep_best)},
@@ -445,6 +458,7 @@ std::vector<std::pair<std::string, std::string>> list_options(const TrainingOpti
 
 void validate(const TrainingOptions &options) {
     validate(options.model);
+    if (options.validation_block_size > 0) SpatialBlocks(options.validation_block_shape, options.validation_block_size);
     if (options.pretrain_epochs == 0 && options.epochs == 0) {
         throw Error(ErrorKind::invalid_parameter, "nothing to train", "Both pretrain_epochs and epochs are 0.",
                     "Set at least one of them to 1 or more.");

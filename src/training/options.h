@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "../encoder/config.h"
+#include "spatial_blocks.h"
 
 namespace csp {
 
@@ -85,6 +86,7 @@ struct TrainingOptions {
     bool calibration = false;  // fit temperatures and prior strength to the rows held out
 
     // Both stages.
+    std::string from_model;  // name@version of a model that the run goes on from; or empty
     int batch_size = 512;
     int max_rows_per_class = 0;    // an epoch; 0: all [max_num_exs_per_class]
     bool balance_classes = false;  // every class gives as many rows an epoch
@@ -94,6 +96,8 @@ struct TrainingOptions {
     double learning_rate_decay = 0.98;  // of the exponential schedule [lr_decay]
     double weight_decay = 0;
     double validation_fraction = 0.1;
+    double validation_block_size = 0;  // of blocks that are held out as a whole: degrees or km; 0: single places are
+    BlockShape validation_block_shape = BlockShape::square;
     int patience = 0;        // epochs without a lower validation loss that end a stage; 0: none do
     bool keep_best = false;  // end a stage with the weights of the epoch of lowest validation loss
     double checkpoint_seconds = 180;  // between two checkpoints, which the caller of the trainer takes; 0: none

@@ -107,9 +107,10 @@ int64_t estimate_memory(const TrainingOptions &options, int64_t rows, int image_
     const double step =
         4 * std::max({image_dim > 0 ? contrastive : 0, class_count > 0 ? supervised : 0, classified, calibrated});
     // Values, two moments, and for each thread gradients and what goes into them; the best epoch's values; a checkpoint
-    // of values and moments, once as tensors and once as bytes.
+    // of values and moments, once as tensors and once as bytes; and the values of the model that the run goes on from.
     const double best = options.keep_best ? 1 : 0;
-    const double copies = 3 + 2 * options.threads + best + (options.checkpoint_seconds > 0 ? 2 * (3 + best) : 0);
+    const double initial = options.from_model.empty() ? 0 : 1;
+    const double copies = 3 + 2 * options.threads + best + initial + (options.checkpoint_seconds > 0 ? 2 * (3 + best) : 0);
     // The image classifier comes on top in the end, with one more copy for each thread while gradients are made.
     const double image_parameters = options.image_classifier ? (double(image_dim) + 1) * class_count : 0;
     const double parameters = copies * sizes.parameters + (copies + options.threads) * image_parameters;

@@ -42,10 +42,13 @@ void require_searchable(const std::string &name) {
     if (name == "observer" || name == "observed_at")
         throw bad_search("option \"" + name + "\" cannot be searched", "It names a column of the source.",
                          "Give it in options, for all trials.");
+    if (name == "from_model")
+        throw bad_search("option \"from_model\" cannot be searched", "It settles the architecture.",
+                         "Give it in options, for all trials.");
     if (name == "deploy")
         throw bad_search("option \"" + name + "\" cannot be searched", "Only the best trial becomes a version.",
                          "Give it in options.");
-    if (name == "seed" || name == "validation_fraction")
+    if (name == "seed" || name.rfind("validation_", 0) == 0)
         throw bad_search("option \"" + name + "\" cannot be searched",
                          "Which rows are held out depends on it, and trials are compared on the same rows.",
                          "Give it in options, for all trials.");
@@ -239,10 +242,12 @@ SearchSpace parse_search_space(const std::string &json) {
 }
 
 void require_apart(const SearchSpace &space, const std::vector<OptionValue> &fixed) {
+    const bool goes_on = std::any_of(fixed.begin(), fixed.end(), [](auto &value) { return value.name == "from_model"; });
     for (const OptionValue &value : fixed)
         for (const SearchedOption &option : space)
             if (describe_option(value.name).name == option.name)
-                throw bad_search("option \"" + option.name + "\" is both in search and in options", "",
+                throw bad_search("option \"" + option.name + "\" is both in search and in options",
+                                 goes_on ? "The model that from_model names settles the architecture." : "",
                                  "Leave it out of one of them.");
 }
 

@@ -54,8 +54,8 @@ Tensor draw_anchors(RandomStream &random, const TrainingData &data, int64_t coun
     return tensor;
 }
 
-TensorMap draw(const ModelConfig &config, const TrainingData &data, int64_t seed) {
-    RandomStream random(seed, RandomPurpose::position);
+// Throws as draw_position_tensors.
+TensorMap draw(const ModelConfig &config, const TrainingData &data, RandomStream &random) {
     TensorMap tensors;
     if (config.position_encoding == "rbf") tensors[rbf_anchors_tensor] = draw_anchors(random, data, config.anchors);
     if (config.position_encoding == "rff") {
@@ -67,16 +67,20 @@ TensorMap draw(const ModelConfig &config, const TrainingData &data, int64_t seed
     return tensors;
 }
 
+// Of a model that a run goes on from.
+TensorMap keep(const TensorMap &initial) {
+    TensorMap tensors;
+    for (const char *name : {rbf_anchors_tensor, rff_directions_tensor, rff_shifts_tensor, frequencies_tensor})
+        if (const auto found = initial.find(name); found != initial.end()) tensors.insert(*found);
+    return tensors;
+}
+
 }  // namespace
 
 TensorMap draw_position_tensors(const ModelConfig &config, const TrainingData &data, int64_t seed) {
-    TensorMap tensors = draw(config, data, seed);
-    if (!data.initial) return tensors;
-    for (auto &[name, tensor] : tensors) {
-        const auto found = data.initial->find(name);
-        if (found != data.initial->end()) tensor = found->second;
-    }
-    return tensors;
+    if (data.initial) return keep(*data.initial);
+    RandomStream random(seed, RandomPurpose::position);
+    return draw(config, data, random);
 }
 
 }  // namespace csp

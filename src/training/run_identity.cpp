@@ -36,6 +36,16 @@ std::string rows_checksum(const TrainingData &data) {
     return sum.text();
 }
 
+std::string initial_checksum(const TrainingData &data) {
+    Checksum sum;
+    if (!data.initial) return sum.text();
+    for (const auto &[name, tensor] : *data.initial) {
+        sum.add(name);
+        sum.add(tensor.values.data(), tensor.values.size() * sizeof(float));
+    }
+    return sum.text();
+}
+
 [[noreturn]] void throw_other_rows(const std::string &detail) {
     throw Error(ErrorKind::invalid_data, "the rows of the source are not those that the training run began with", detail,
                 hint);
@@ -47,6 +57,7 @@ void save_run(const TrainingOptions &options, const TrainingData &data, Checkpoi
     checkpoint.add_text("options", options_text(options));
     checkpoint.add_integer("rows", static_cast<int64_t>(data.rows));
     checkpoint.add_text("rows_checksum", rows_checksum(data));
+    checkpoint.add_text("initial_checksum", initial_checksum(data));
 }
 
 void require_same_run(const CheckpointReader &checkpoint, const TrainingOptions &options, const TrainingData &data) {
@@ -57,6 +68,9 @@ void require_same_run(const CheckpointReader &checkpoint, const TrainingOptions 
         throw_other_rows("There were " + std::to_string(rows) + " and are now " + std::to_string(data.rows) + ".");
     if (checkpoint.text("rows_checksum") != rows_checksum(data))
         throw_other_rows("As many rows are read as then, but in another order or with other values.");
+    if (checkpoint.text("initial_checksum") != initial_checksum(data))
+        throw Error(ErrorKind::invalid_data, "the model that the training run went on from is another one now",
+                    "Under the name \"" + options.from_model + "\" there is another version.", "Train anew with csp_train.");
 }
 
 }  // namespace csp

@@ -30,6 +30,14 @@ bool initial_has(const TrainingData &data, const char *tensor) {
     return data.initial && data.initial->count(tensor) > 0;
 }
 
+// Of the run's features; without any, of the image side of the model that it goes on from.
+int image_dim(const TrainingData &data) {
+    if (data.features) return data.image_dim;
+    if (initial_has(data, "img_dec.weight")) return static_cast<int>(data.initial->at("img_dec.weight").shape.at(1));
+    if (initial_has(data, "loc_dec.weight")) return static_cast<int>(data.initial->at("loc_dec.weight").shape.at(0));
+    return 0;
+}
+
 void require_users(const TrainingData &data) {
     if (data.users && data.user_count > 0) return;
     throw Error(ErrorKind::invalid_parameter, "loss full_loss_user needs the observers of the rows", {},
@@ -59,7 +67,7 @@ ModelConfig complete_config(const TrainingOptions &options, const TrainingData &
     if (trains_users(options, data)) require_users(data);
     if (options.image_classifier) require_images_and_classes(data);
     config.image_classifier = trains_image_classifier(options, data);
-    config.image_dim = images || config.image_classifier ? data.image_dim : 0;
+    config.image_dim = images || config.image_classifier ? image_dim(data) : 0;
     config.image_side = images || !config.image_classifier ? image_side(options, data) : ImageSide::none;
     config.class_count = classes ? data.class_count : 0;
     config.user_count = trains_users(options, data) ? data.user_count : 0;

@@ -141,7 +141,7 @@ struct TrainingLibrary {
     int (*cuda_devices)();
 };
 
-constexpr int training_library_version = 7;
+constexpr int training_library_version = 8;
 
 }  // namespace csp
 

@@ -1,6 +1,6 @@
 # Published checkpoints, imported through SQL, give the published numbers: 1e-5 for embeddings (rff 2e-5), 3e-6 for
 # probabilities, at twelve places. Where the
-# reference files are not at hand (CSP_REFERENCE), the test says so and is skipped.
+# reference files are not at hand (CSP_REFERENCE), the test says so and is skipped. Runs that go on from them begin with them.
 use strict;
 use warnings;
 use PostgreSQL::Test::Cluster;
@@ -23,6 +23,9 @@ $node->safe_psql('postgres', qq{
 	CREATE TABLE checkpoint AS
 	SELECT c ->> 'file' AS file, c -> 'params' ->> 'spa_enc_type' AS encoding, c -> 'embedding' AS embedding, c -> 'class_prob' AS class_prob
 	FROM reference, jsonb_array_elements(j -> 'checkpoints') AS c;
+	CREATE TABLE own_places AS
+	SELECT ST_SetSRID(ST_MakePoint(20.0 * i - 170, 8.0 * j - 76), 4326) AS geom, CASE WHEN j > 9 THEN 'north' ELSE 'south' END AS label
+	FROM generate_series(0, 17) i, generate_series(0, 19) j;
 	CREATE FUNCTION largest_difference(given real[], expected jsonb) RETURNS real LANGUAGE SQL AS
 		'SELECT max(abs(g - e::real)) FROM unnest(given, ARRAY(SELECT jsonb_array_elements_text(expected))) AS t (g, e)';
 });
@@ -45,6 +48,19 @@ for my $file (@files) {
 		SELECT bool_and(csp_embed(geom, 'copy') = csp_embed(geom, 'm')) AND bool_and(csp_probabilities(geom, 'copy') = csp_probabilities(geom, 'm'))
 		FROM place}),
 		"t\nt", "$encoding: exported and imported again, equal to the bit");
+
+	# A head for classes of one's own on the published encoder as it is; then the encoder goes on learning too.
+	$node->safe_psql('postgres', q{CALL csp_train('own', 'own_places', 'geom', label => 'label',
+		options => '{"from_model": "m", "encoder_learning_rate": 0, "epochs": 40, "learning_rate": 0.01}')});
+	is($node->safe_psql('postgres', q{
+		SELECT (SELECT bool_and(csp_embed(geom, 'own') = csp_embed(geom, 'm')) FROM place),
+		       (SELECT array_agg(c.label ORDER BY c.class) FROM csp.classes c JOIN csp.models m ON (m.name, m.version) = (c.model, c.version) WHERE m.name = 'own' AND m.deployed),
+		       (SELECT avg((c.label = p.label)::int) > 0.8 FROM own_places p, csp_classify(p.geom, 1, 'own') c)}),
+		't|{north,south}|t', "$encoding: classes of one's own on the published encoder");
+	$node->safe_psql('postgres', q{CALL csp_train('own', 'own_places', 'geom', label => 'label', options => '{"from_model": "m", "epochs": 2}')});
+	is($node->safe_psql('postgres', q{
+		SELECT bool_or(csp_embed(geom, 'own') <> csp_embed(geom, 'm')), bool_and(csp_cosine(csp_embed(geom, 'own'), csp_embed(geom, 'm')) > 0.5) FROM place}),
+		't|t', "$encoding: goes on learning from where it was");
 }
 is($node->safe_psql('postgres', "SELECT min(label::int), max(label::int) + 1 = count(*) FROM csp.classes WHERE model = 'm' AND version = 1"),
 	'0|t', 'labels are the numbers of the classes');

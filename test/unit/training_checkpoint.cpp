@@ -19,6 +19,7 @@
 namespace csp {
 namespace {
 
+using csp_test::error_of;
 using csp_test::FinishedRun;
 using csp_test::small_options;
 using csp_test::ToyData;
@@ -80,16 +81,6 @@ void expect_same(const FinishedRun &a, const FinishedRun &b) {
     expect_same_metrics(a.model.metrics, b.model.metrics);
     ASSERT_EQ(a.model.tensors.size(), b.model.tensors.size());
     for (const auto &[name, tensor] : a.model.tensors) EXPECT_EQ(tensor.values, b.model.tensors.at(name).values) << name;
-}
-
-Error error_of(const std::function<void()> &call) {
-    try {
-        call();
-    } catch (const Error &error) {
-        return error;
-    }
-    ADD_FAILURE() << "no error was thrown";
-    return Error(ErrorKind::internal, "");
 }
 
 bool never(int) { return false; }

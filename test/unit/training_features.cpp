@@ -20,19 +20,10 @@
 namespace csp {
 namespace {
 
+using csp_test::error_of;
 using csp_test::packed;
 using csp_test::small_options;
 using csp_test::ToyData;
-
-Error error_of(const std::function<void()> &body) {
-    try {
-        body();
-    } catch (const Error &error) {
-        return error;
-    }
-    ADD_FAILURE() << "no error";
-    return Error(ErrorKind::internal, "none");
-}
 
 // A file that is gone when it is closed.
 int temporary_file() {

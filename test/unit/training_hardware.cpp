@@ -19,20 +19,10 @@
 namespace csp {
 namespace {
 
+using csp_test::error_of;
 using csp_test::host_device;
 using csp_test::small_options;
 using csp_test::ToyData;
-
-template <class Body>
-Error error_of(Body &&body) {
-    try {
-        body();
-    } catch (const Error &error) {
-        return error;
-    }
-    ADD_FAILURE() << "nothing was thrown";
-    return Error(ErrorKind::internal, "");
-}
 
 const std::string driver = CSP_TEST_LIBRARIES "/host_cuda_driver.so";
 

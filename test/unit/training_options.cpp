@@ -8,24 +8,16 @@
 
 #include "../../src/encoder/error.h"
 #include "../../src/training/options.h"
+#include "training_support.h"
 
 namespace csp {
 namespace {
 
+using csp_test::error_of;
+
 std::map<std::string, std::string> as_map(const TrainingOptions &options) {
     const auto list = list_options(options);
     return {list.begin(), list.end()};
-}
-
-// The error that a call throws; fails the test if it throws none.
-Error error_of(const std::function<void()> &call) {
-    try {
-        call();
-    } catch (const Error &error) {
-        return error;
-    }
-    ADD_FAILURE() << "no error was thrown";
-    return Error(ErrorKind::internal, "");
 }
 
 OptionKind kind_of(const OptionDescription &option) {

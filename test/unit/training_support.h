@@ -1,10 +1,13 @@
 // What the tests of whole runs share: small made-up data, and options that go with it.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <cmath>
 #include <cstdint>
 #include <vector>
 
+#include "../../src/encoder/error.h"
 #include "../../src/training/feature_store.h"
 #include "../../src/training/options.h"
 #include "../../src/training/random.h"
@@ -57,6 +60,18 @@ struct ToyData {
         return data;
     }
 };
+
+// The error that a call throws; a failure of the test if it throws none.
+template <class Call>
+csp::Error error_of(Call &&call) {
+    try {
+        call();
+    } catch (const csp::Error &error) {
+        return error;
+    }
+    ADD_FAILURE() << "no error was thrown";
+    return csp::Error(csp::ErrorKind::internal, "");
+}
 
 struct FinishedRun {
     std::vector<csp::EpochMetrics> epochs;

@@ -22,6 +22,7 @@
 namespace csp {
 namespace {
 
+using csp_test::error_of;
 using csp_test::FinishedRun;
 using csp_test::small_options;
 using csp_test::ToyData;
@@ -36,16 +37,6 @@ FinishedRun train(const TrainingOptions &options, const TrainingData &data, doub
     EXPECT_FALSE(trainer->advance(slice, progress));
     run.model = trainer->finish();
     return run;
-}
-
-Error error_of(const std::function<void()> &call) {
-    try {
-        call();
-    } catch (const Error &error) {
-        return error;
-    }
-    ADD_FAILURE() << "no error was thrown";
-    return Error(ErrorKind::internal, "");
 }
 
 void expect_equal_tensors(const TensorMap &a, const TensorMap &b) {

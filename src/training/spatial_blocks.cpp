@@ -5,7 +5,7 @@
 // the icosahedron's twelve corners. There is no seam and no pole. Within a face a place has areal coordinates, the shares
 // of the face's area of the three triangles that it makes with the corners (Lexell's small circles): on an edge they are the
 // same from both sides, and cells of them differ in area by much less than in the gnomonic projection of H3.
-#include "evaluation_blocks.h"
+#include "spatial_blocks.h"
 
 #include <algorithm>
 #include <array>
