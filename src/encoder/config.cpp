@@ -130,7 +130,7 @@ void validate_fusion(const ModelConfig &config) {
 // Not printf: its decimal point depends on the locale.
 std::string to_text(double value) {
     char buffer[40];
-    const auto end = std::to_chars(buffer, buffer + sizeof buffer, value, std::chars_format::general, 17);
+    const auto end = std::to_chars(buffer, buffer + sizeof buffer, value);  // the shortest that reads back as the same
     return std::string(buffer, end.ptr);
 }
 

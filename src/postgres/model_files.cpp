@@ -58,13 +58,12 @@ std::vector<std::string> numbered_labels(int count) {
     return labels;
 }
 
-// What only training needs is refused: it would change nothing.
+// What only training needs is refused: it would change nothing. A configuration names all else; what is about fusion, where it
+// is not the default.
 void require_architecture(const OptionValue &option) {
-    TrainingOptions probe;
-    set_options(probe, {option});
-    TrainingOptions architecture_alone;
-    architecture_alone.model = probe.model;
-    if (list_options(architecture_alone) != list_options(probe))
+    ModelConfig config;
+    config.place_temperature = config.image_temperature = config.prior_strength = config.fusion_temperature = 2;
+    if (config_to_metadata(config).count(describe_option(option.name).name) == 0)
         throw SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "option \"" + option.name + "\" has no effect on an import",
                        "It is an option of training.", "Options of an import are those of the architecture, labels and deploy.");
 }

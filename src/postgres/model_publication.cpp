@@ -14,6 +14,7 @@ extern "C" {
 }
 
 #include <algorithm>
+#include <charconv>
 #include <limits>
 
 namespace csp::server {
@@ -35,9 +36,8 @@ void insert_in_parts(const char *statement, int64 id, const std::string &file) {
 std::string json_number(double value) {
     if (!std::isfinite(value))
         return "null";
-    char text[32];
-    snprintf(text, sizeof(text), "%.17g", value);
-    return text;
+    char text[32];  // the shortest that reads back as the same
+    return std::string(text, std::to_chars(text, text + sizeof text, value).ptr);
 }
 
 std::string figures_json(const char *name, const ClassFigures &figures) {

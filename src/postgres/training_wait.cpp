@@ -57,7 +57,8 @@ bool has_ended(const RunState &state) { return state.state != "queued" && state.
 
 [[noreturn]] void report_failure(const RunState &state) {
     if (state.sqlstate.size() != 5)
-        throw SqlError(ERRCODE_INTERNAL_ERROR, "training run has been deleted while it ran");
+        throw SqlError(ERRCODE_UNDEFINED_OBJECT, "training run is no longer there",
+                       "It has been deleted while it ran, or given to another role.");
     throw SqlError(pack_sqlstate(state.sqlstate.c_str()), state.message, state.detail, state.hint);
 }
 

@@ -65,7 +65,8 @@ void cancel_and_wait(int64 search) {
 
 [[noreturn]] void report_failure(const SearchState &state) {
     if (state.sqlstate.size() != 5)
-        throw SqlError(ERRCODE_INTERNAL_ERROR, "search has been deleted while it went on");
+        throw SqlError(ERRCODE_UNDEFINED_OBJECT, "search is no longer there",
+                       "It has been deleted while it went on, or given to another role.");
     throw SqlError(pack_sqlstate(state.sqlstate.c_str()), state.message, state.detail, state.hint);
 }
 

@@ -72,6 +72,7 @@ SELECT csp_import('bad', csp_export('both'), '{"position_encoding": "gird"}');
 SELECT csp_import('bad', csp_export('both'), '{"hidden_dim": 33}');
 \echo :SQLSTATE
 SELECT csp_import('bad', csp_export('both'), '{"epochs": 3}');
+SELECT csp_import('bad', csp_export('both'), '{"image_classifier": false}');  -- the default
 \echo :SQLSTATE
 SELECT csp_import('bad', csp_export('both'), '{"labels": ["one"]}');
 \echo :SQLSTATE

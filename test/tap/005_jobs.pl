@@ -298,7 +298,7 @@ $caller = start_psql(\$out, \$err, train('deleted', $endless));
 until_true("SELECT epoch IS NOT NULL FROM csp.run WHERE model = 'deleted'");
 sql("DELETE FROM csp.run WHERE model = 'deleted'");
 $caller->finish;
-like($err, qr/ERROR:  training run has been deleted while it ran/, 'a caller is told that his run was deleted');
+like($err, qr/ERROR:  training run is no longer there\nDETAIL:  It has been deleted/, 'a caller is told that his run was deleted');
 no_worker_is_left('deleted run');
 
 # The extension, made again at once: the old worker keeps off the new run of its number.
