@@ -48,11 +48,13 @@ def spread(values, form="{:.3f} ± {:.3f}"):
 
 
 def table(title, lines):
-    """lines: (what, cells); a line without any figure is left out."""
+    """lines: (what, cells); a line without any figure is left out, and so is a table without lines."""
+    lines = [(what, cells) for what, cells in lines if any(cells)]
+    if not lines:
+        return
     print(f"\n**{title}**\n\n| | " + " | ".join(f"{share:.0%}" for share in SHARES) + " |\n|---" + "|---" * len(SHARES) + "|")
     for what, cells in lines:
-        if any(cells):
-            print(f"| {what} | " + " | ".join(cells) + " |")
+        print(f"| {what} | " + " | ".join(cells) + " |")
 
 
 def lines_of(figures, keys):
