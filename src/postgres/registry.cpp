@@ -98,14 +98,22 @@ void require_free_name(const std::string &name) {
         throw SqlError(ERRCODE_DUPLICATE_OBJECT, "model \"" + name + "\" already exists");
 }
 
+// Of a table of runs or searches: those of the model, and those whose owner could have them publish into it. Others are of a
+// model that had the name before and was dropped.
+void rename_in(const char *table, const std::string &name, const std::string &new_name) {
+    CatalogOwnerIdentity catalog_owner;
+    spi_execute(("UPDATE csp." + std::string(table) +
+                 " t SET model = $2 FROM csp.model m WHERE t.model OPERATOR(pg_catalog.=) $1 AND m.name OPERATOR(pg_catalog.=) $1 "
+                 "AND (t.version OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT v.id FROM csp.model_version v "
+                 "WHERE v.model OPERATOR(pg_catalog.=) $1)) "
+                 "OR pg_catalog.pg_has_role(t.owner::pg_catalog.oid, m.owner::pg_catalog.oid, 'MEMBER'))").c_str(),
+                SpiArguments().add(name).add(new_name));
+}
+
 // Searches, runs and the model are locked in the order in which they are by whoever publishes one.
 void rename_everywhere(const std::string &name, const std::string &new_name) {
-    {
-        CatalogOwnerIdentity catalog_owner;
-        for (const char *table : {"search", "run"})
-            spi_execute(("UPDATE csp." + std::string(table) + " SET model = $2 WHERE model OPERATOR(pg_catalog.=) $1").c_str(),
-                        SpiArguments().add(name).add(new_name));
-    }
+    for (const char *table : {"search", "run"})
+        rename_in(table, name, new_name);
     lock_own_model(name);
     CatalogOwnerIdentity catalog_owner;
     try {

@@ -59,6 +59,14 @@ like(error_as('bob', $server->train('bobs', $small, '', 'owned')), qr/ERROR:  42
 $run = as('bob', "CALL csp_train('bobs', 'owned', 'geom', 'features', options => '$small')");
 is(rows_read($run), 'succeeded|360', 'those that are can');
 
+# ---- a name that another had before --------------------------------------------------------------------------------------
+
+sql('GRANT SELECT ON places TO alice, bob');
+as('alice', $server->train('taken', $small)); as('alice', "SELECT csp_drop_model('taken')");
+as('bob', $server->train('taken', $small)); as('bob', "SELECT csp_rename('taken', 'given')");
+sql('REVOKE SELECT ON places FROM alice, bob');
+is(sql("SELECT owner, model FROM csp.runs WHERE model IN ('taken', 'given') ORDER BY 1"), "alice|taken\nbob|given", "renaming a model leaves alone the runs of another's that had the name before");
+
 # ---- views and functions -------------------------------------------------------------------------------------------------
 
 sql(q{
