@@ -290,7 +290,7 @@ const Table &table() {
         {"validation_fraction", "", NumberField{FIELD(double, validation_fraction), 0, 0.9},
          "share of the rows held out to validate"},
         {"validation_block_size", "", NumberField{FIELD(double, validation_block_size), 0, 20000},
-         "size of spatial blocks that are held out as a whole, so that no row to validate on has neighbours among those "
+         "size of spatial blocks that are held out as a whole, so that few rows to validate on have neighbours among those "
          "trained on: degrees of squares, km between the centres of hexagons; 0: single places are held out"},
         {"validation_block_shape", "",
          WordField{[] { return std::string("square, hexagon"); },
