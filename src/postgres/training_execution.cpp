@@ -51,7 +51,7 @@ private:
         in_transaction([&] {
             const int level = NewGUCNestLevel();  // what functions of the source set ends with the reading
             if (!request.options.from_model.empty())
-                initial_model_ = read_initial_model(request.options.from_model);
+                initial_model_ = read_initial_model(request.options.from_model, run_);
             rows_ = read_training_rows(request.query, request.options, limit);
             server_call([level] { AtEOXact_GUC(false, level); });
         });

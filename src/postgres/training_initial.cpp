@@ -29,6 +29,19 @@ std::string name_of_version(int64 version) {
     });
 }
 
+// A model may have been dropped, and the name be somebody else's now.
+void require_older_than_run(int64 version, int64 run, const std::string &name) {
+    const bool older = with_spi([&] {
+        return spi_execute("SELECT FROM csp.model_version v, csp.run r LEFT JOIN csp.search s ON s.id OPERATOR(pg_catalog.=) r.search "
+                           "WHERE v.id OPERATOR(pg_catalog.=) $1 AND r.id OPERATOR(pg_catalog.=) $2 "
+                           "AND v.created OPERATOR(pg_catalog.<) COALESCE(s.created, r.created)",
+                           SpiArguments().add(version).add(run), true).count() == 1;
+    });
+    if (!older)
+        throw SqlError(ERRCODE_UNDEFINED_OBJECT, "the model that the run was to go on from is no longer there",
+                       "\"" + name + "\" is a version now that was made after the run was queued.", "Train anew with csp_train.");
+}
+
 }  // namespace
 
 std::vector<OptionValue> complete_options(std::vector<OptionValue> wanted) {
@@ -42,6 +55,10 @@ std::vector<OptionValue> complete_options(std::vector<OptionValue> wanted) {
     return options_from_model(read_version(version).config, wanted);
 }
 
-ModelContents read_initial_model(const std::string &from_model) { return read_version(resolve_model(from_model.c_str())); }
+ModelContents read_initial_model(const std::string &from_model, int64 run) {
+    const int64 version = resolve_model(from_model.c_str());
+    require_older_than_run(version, run, from_model);
+    return read_version(version);
+}
 
 }  // namespace csp::server

@@ -12,7 +12,8 @@ namespace csp::server {
 // architecture. Throws as resolve_model, read_weights and options_from_model; invalid_parameter_value for a name that is no text.
 std::vector<OptionValue> complete_options(std::vector<OptionValue> wanted);
 
-// The contents of a version, name@version, that the current user can see. Throws as resolve_model and read_weights.
-ModelContents read_initial_model(const std::string &from_model);
+// The contents of the version, name@version, that a run goes on from. Throws as resolve_model and read_weights, and
+// SqlError(undefined_object) if the name has come to another version since the run, or the search that it belongs to, began.
+ModelContents read_initial_model(const std::string &from_model, int64 run);
 
 }  // namespace csp::server

@@ -77,6 +77,10 @@ SELECT max(id) AS late FROM csp.runs WHERE model = 'ft_late' \gset
 \set VERBOSITY terse
 CALL csp_resume(:late);
 \echo :SQLSTATE
+SELECT csp_import('ft_from_file', csp_export('ft_base@1')) > 0 AS another_of_that_name;
+CALL csp_resume(:late);
+\echo :SQLSTATE
+SELECT csp_drop_model('ft_from_file');
 \set VERBOSITY default
 DROP VIEW late;
 
