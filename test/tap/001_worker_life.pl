@@ -98,7 +98,7 @@ $run = start_endless_run($node);
 my $pid = $node->safe_psql('postgres', "SELECT pid FROM csp.run WHERE id = $run");
 kill 'KILL', $pid;
 sleep 0.5;
-$node->poll_query_until('postgres', 'SELECT true') or die 'the server does not come back';
+CspServer::poll_until_true($node, 'SELECT true');
 is(state_of($node, $run), 'crashed', 'a killed worker leaves a run that has crashed');
 is($node->safe_psql('postgres', "SELECT csp_wait($run)"), 'crashed', 'csp_wait says so too');
 is($node->safe_psql('postgres', "SELECT csp_embed($place, 'm')"), $third, 'the model is as it was');

@@ -4,6 +4,9 @@
 # What happens "in the middle" is made to: a session holds the lock of a row, and the job waits for it.
 use strict;
 use warnings;
+use FindBin;
+use lib $FindBin::RealBin;
+use CspServer;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -149,7 +152,7 @@ my $pid = last_run('pid');
 kill 'KILL', $pid;
 eval { $holder->quit };
 eval { $call->quit };
-$node->poll_query_until('postgres', 'SELECT NOT pg_is_in_recovery()') or die 'the server does not come back';
+CspServer::poll_until_true($node, 'SELECT NOT pg_is_in_recovery()');
 is(last_run('state'), 'crashed', 'a killed session leaves a run that has crashed');
 is(done('t'), $committed, 'and what it had committed');
 is(sql("CALL csp_embed_table('t', model => 'm')"), 6000 - $committed, 'the next call goes on');

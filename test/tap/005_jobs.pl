@@ -26,7 +26,7 @@ sub train { my ($model, $options, $more) = @_; $more //= ''; return "CALL csp_tr
 sub start { my ($model, $options) = @_; return sql(train($model, $options, ', wait => false')); }
 sub state_of { my ($run) = @_; return sql("SELECT state FROM csp.runs WHERE id = $run"); }
 sub error_of { my ($query) = @_; my ($rc, $out, $err) = $node->psql('postgres', '\set VERBOSITY verbose' . "\n" . $query); return $err; }
-sub until_true { my ($query) = @_; $node->poll_query_until('postgres', $query) or die "never true: $query"; }
+sub until_true { my ($query) = @_; CspServer::poll_until_true($node, $query); }
 
 # What tells a model: its file, and the figures of its epochs but for the time they took.
 sub model { my ($name) = @_; return sql("SELECT md5(csp_export('$name'))"); }

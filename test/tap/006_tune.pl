@@ -30,7 +30,7 @@ sub state_of { my ($search) = @_; return sql("SELECT state FROM csp.search WHERE
 sub states { my ($search) = @_; return sql("SELECT string_agg(state, ',' ORDER BY rung, trial) FROM csp.trials WHERE search = $search"); }
 sub waits { my ($search) = @_; return sql("SELECT csp_wait_search($search)"); }
 sub error_of { my ($query) = @_; my ($rc, $out, $err) = $node->psql('postgres', '\set VERBOSITY verbose' . "\n" . $query); return $err; }
-sub until_true { my ($query) = @_; $node->poll_query_until('postgres', $query) or die "never true: $query"; }
+sub until_true { my ($query) = @_; CspServer::poll_until_true($node, $query); }
 sub no_worker_is_left { my ($what) = @_; until_true("SELECT ($workers) = 0"); pass("$what: no worker is left"); }
 sub limit { my ($most) = @_; $node->append_conf('postgresql.conf', "csp.max_training_workers = $most"); $node->reload; }
 

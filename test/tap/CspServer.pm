@@ -42,7 +42,7 @@ sub new {
 sub node { return $_[0]{node}; }
 sub sql { my ($self, $query) = @_; return $self->{node}->safe_psql('postgres', $query); }
 sub error_of { my ($self, $query) = @_; my ($rc, $out, $err) = $self->{node}->psql('postgres', '\set VERBOSITY verbose' . "\n" . $query); return $err; }
-sub until_true { my ($self, $query) = @_; $self->{node}->poll_query_until('postgres', $query) or die "never true: $query"; }
+sub until_true { my ($self, $query) = @_; poll_until_true($self->{node}, $query); }
 sub train { my ($self, $model, $options, $more, $source) = @_; return "CALL csp_train('$model', '" . ($source // 'places') . "', 'geom', 'features', 'label', '$options'" . ($more // '') . ')'; }
 # Its number, also of a run that fails so soon that its caller hears of it.
 sub start { my ($self, $model, $options, $source) = @_; $self->{node}->psql('postgres', $self->train($model, $options, ', wait => false', $source)); return $self->sql('SELECT max(id) FROM csp.run'); }
@@ -68,6 +68,17 @@ sub is_well {
 	is($self->sql("SELECT state, sqlstate FROM csp.runs WHERE id = $run"), $state, "$what: it tells how");
 	$self->until_true("SELECT ($workers) = 0");
 	is($self->answer, $self->{answer}, "$what: no worker is left, the model answers");
+}
+
+# Asks again where psql had gone before it was told the query: it finds no server while that is on its way down or up.
+sub poll_until_true {
+	my ($node, $query) = @_;
+	for (1 .. 100) {
+		my $true = eval { $node->poll_query_until('postgres', $query) };
+		return if $true;
+		die $@ ? $@ : "never true: $query" unless $@ =~ /Broken pipe/;
+	}
+	die "psql cannot be told: $query";
 }
 
 1;
