@@ -54,19 +54,6 @@ Tensor draw_anchors(RandomStream &random, const TrainingData &data, int64_t coun
     return tensor;
 }
 
-// Throws as draw_position_tensors.
-TensorMap draw(const ModelConfig &config, const TrainingData &data, RandomStream &random) {
-    TensorMap tensors;
-    if (config.position_encoding == "rbf") tensors[rbf_anchors_tensor] = draw_anchors(random, data, config.anchors);
-    if (config.position_encoding == "rff") {
-        tensors[rff_directions_tensor] = draw_directions(random, config.frequencies, config.kernel_size);
-        tensors[rff_shifts_tensor] = draw_uniform(random, config.frequencies, two_pi);
-    }
-    if (config.frequency_list == FrequencyList::random)
-        tensors[frequencies_tensor] = draw_uniform(random, config.frequencies, config.max_radius);
-    return tensors;
-}
-
 // Of a model that a run goes on from.
 TensorMap keep(const TensorMap &initial) {
     TensorMap tensors;
@@ -80,7 +67,15 @@ TensorMap keep(const TensorMap &initial) {
 TensorMap draw_position_tensors(const ModelConfig &config, const TrainingData &data, int64_t seed) {
     if (data.initial) return keep(*data.initial);
     RandomStream random(seed, RandomPurpose::position);
-    return draw(config, data, random);
+    TensorMap tensors;
+    if (config.position_encoding == "rbf") tensors[rbf_anchors_tensor] = draw_anchors(random, data, config.anchors);
+    if (config.position_encoding == "rff") {
+        tensors[rff_directions_tensor] = draw_directions(random, config.frequencies, config.kernel_size);
+        tensors[rff_shifts_tensor] = draw_uniform(random, config.frequencies, two_pi);
+    }
+    if (config.frequency_list == FrequencyList::random)
+        tensors[frequencies_tensor] = draw_uniform(random, config.frequencies, config.max_radius);
+    return tensors;
 }
 
 }  // namespace csp

@@ -37,6 +37,7 @@ std::vector<uint8_t> draw_places(const std::vector<double> &lonlat, const Traini
 }
 
 struct Block {
+    uint64_t order;  // random
     int64_t number;
     int64_t rows;  // that count
     bool held_out;
@@ -56,14 +57,12 @@ std::vector<Block> shuffled_blocks(const std::vector<int64_t> &of_rows, const st
     for (std::size_t i = 0; i < of_rows.size(); ++i)
         if (!labels_count || classes[i] >= 0) ++counts[of_rows[i]];
     const uint64_t key = mix_bits(static_cast<uint64_t>(seed), 0x76616c6964);
-    std::vector<std::pair<uint64_t, Block>> keyed;
-    for (const auto &[number, rows] : counts)
-        keyed.push_back({mix_bits(key, static_cast<uint64_t>(number)), {number, rows, false}});
-    std::sort(keyed.begin(), keyed.end(), [](const auto &a, const auto &b) {
-        return std::pair(a.first, a.second.number) < std::pair(b.first, b.second.number);
-    });
     std::vector<Block> blocks;
-    for (const auto &[order, block] : keyed) blocks.push_back(block);
+    for (const auto &[number, rows] : counts)
+        blocks.push_back({mix_bits(key, static_cast<uint64_t>(number)), number, rows, false});
+    std::sort(blocks.begin(), blocks.end(), [](const Block &a, const Block &b) {
+        return std::pair(a.order, a.number) < std::pair(b.order, b.number);
+    });
     return blocks;
 }
 

@@ -1,6 +1,9 @@
 # Training runs that several workers share: the same figures as with one, and the loss of a worker at any time.
 use strict;
 use warnings;
+use FindBin;
+use lib $FindBin::RealBin;
+use CspServer;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -32,7 +35,7 @@ sub new_node {
 
 my $node = new_node('workers', 16);
 sub sql { my ($query) = @_; return $node->safe_psql('postgres', $query); }
-sub until_true { my ($query) = @_; $node->poll_query_until('postgres', $query) or die "never true: $query"; }
+sub until_true { my ($query) = @_; CspServer::poll_until_true($node, $query); }
 sub last_run { return sql('SELECT max(id) FROM csp.run'); }
 sub train {
 	my ($model, $options, $workers, $more, $source) = @_;

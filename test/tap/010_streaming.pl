@@ -1,6 +1,9 @@
 # Runs whose features are read from a temporary file: interrupted, resumed, cancelled, out of room; what is left behind; vacuum.
 use strict;
 use warnings;
+use FindBin;
+use lib $FindBin::RealBin;
+use CspServer;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -32,7 +35,7 @@ $node->safe_psql('postgres', q{
 sub sql { my ($query) = @_; return $node->safe_psql('postgres', $query); }
 sub call { my ($model, $source, $options, $more) = @_; $more //= ''; return "CALL csp_train('$model', '$source', 'geom', 'features', 'label', '$options'$more)"; }
 sub error_of { my ($query) = @_; my ($rc, $out, $err) = $node->psql('postgres', '\set VERBOSITY verbose' . "\n" . $query); return $err; }
-sub until_true { my ($query) = @_; $node->poll_query_until('postgres', $query) or die "never true: $query"; }
+sub until_true { my ($query) = @_; CspServer::poll_until_true($node, $query); }
 sub model { my ($name) = @_; return sql("SELECT md5(csp_export('$name'))"); }
 sub temporary_files { return sql("SELECT count(*) FROM pg_ls_tmpdir()") + sql("SELECT count(*) FROM pg_ls_tmpdir((SELECT oid FROM pg_tablespace WHERE spcname = 'scratch'))"); }
 sub last_run { return sql('SELECT max(id) FROM csp.run'); }
